@@ -1,0 +1,128 @@
+"""Child processes of the flows: their lines, their exit codes, and none outlives its parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flows.child_process import CommandFailed, run_module
+
+DEADLINE_S = 20.0
+
+# Prints its process id and that of a grandchild that ignores SIGTERM's default end, then waits.
+TREE = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
+grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(f"pids {__import__('os').getpid()} {grandchild.pid}", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Return a function that makes an importable module of source text."""
+    root = Path(__file__).parents[2]
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{root}")
+
+    def write(text: str) -> str:
+        (tmp_path / "small_command.py").write_text(text)
+        return "small_command"
+
+    return write
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_lines_are_passed_on_in_order_from_both_streams(module: Callable[[str], str]) -> None:
+    lines: list[str] = []
+    name = module("import sys\nprint('one')\nprint('two', file=sys.stderr)\nprint(sys.argv[1])")
+    run_module("small", name, ["three"], lines.append)
+    assert lines == ["one", "two", "three"]
+
+
+def test_a_line_is_passed_on_while_the_command_still_runs(module: Callable[[str], str]) -> None:
+    def stop_at_first(line: str) -> None:
+        raise KeyError(line)
+
+    began = time.monotonic()
+    with pytest.raises(KeyError, match="first"):
+        run_module(
+            "small", module("import time\nprint('first')\ntime.sleep(600)"), [], stop_at_first
+        )
+    assert time.monotonic() - began < DEADLINE_S
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "code"),
+    [
+        ("import sys; print('a'); sys.exit('small: no such file')", "small: no such file", 1),
+        ("import sys; print('why'); sys.exit(3)", "small met a loss that is not finite: why", 3),
+        ("import sys; sys.exit(9)", "small failed with exit code 9: it said nothing", 9),
+        (
+            "import os; os.kill(os.getpid(), 9)",
+            "small was killed, perhaps for lack of memory: it said nothing",
+            137,
+        ),
+    ],
+)
+def test_an_exit_code_becomes_one_line(
+    module: Callable[[str], str], text: str, message: str, code: int
+) -> None:
+    lines: list[str] = []
+    with pytest.raises(CommandFailed) as caught:
+        run_module("small", module(text), [], lines.append)
+    assert str(caught.value) == message
+    assert caught.value.code == code
+    assert message not in lines
+
+
+def test_what_a_command_started_ends_with_it(module: Callable[[str], str]) -> None:
+    lines: list[str] = []
+    run_module("small", module(TREE.replace("time.sleep(600)\n", "", 1)), [], lines.append)
+    pids = [int(word) for word in lines[0].split()[1:]]
+    wait_until(lambda: not any(is_running(pid) for pid in pids))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_the_whole_tree_ends_when_the_parent_is_killed(
+    module: Callable[[str], str], number: signal.Signals
+) -> None:
+    name = module(TREE)
+    parent = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"from flows.child_process import run_module; run_module('small', {name!r}, [],"
+            " lambda line: print(line, flush=True))",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert parent.stdout is not None
+    pids = [int(word) for word in parent.stdout.readline().split()[1:]]
+    assert len(pids) == 2
+    assert all(is_running(pid) for pid in pids)
+    parent.send_signal(number)
+    parent.wait(timeout=DEADLINE_S)
+    wait_until(lambda: not any(is_running(pid) for pid in pids))
+    parent.stdout.close()
