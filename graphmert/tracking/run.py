@@ -1,0 +1,96 @@
+"""One MLflow run: its start and end, parameters, data set, evaluation and figures.
+
+Callers pass run ids, not an active run: the steps of a pipeline are separate processes and may be
+retried one by one.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from graphmert.evaluation.report import EvaluationReport
+from graphmert.tracking.store import EXPERIMENT, experiment_id, open_client
+
+MAX_PARAMETERS_PER_CALL = 100  # MLflow's limit, as are the two lengths below
+MAX_PARAMETER_LENGTH = 6000
+MAX_SOURCE_LENGTH = 65_535
+
+
+def start_run(
+    run_name: str,
+    tags: Mapping[str, str] | None = None,
+    parameters: Mapping[str, object] | None = None,
+    experiment: str = EXPERIMENT,
+) -> str:
+    """Create a run that is RUNNING and return its id."""
+    client = open_client()
+    run = client.create_run(
+        experiment_id(client, experiment), tags=dict(tags or {}), run_name=run_name
+    )
+    run_id = str(run.info.run_id)
+    log_parameters(run_id, parameters or {})
+    return run_id
+
+
+def resume_run(run_id: str) -> None:
+    """Mark a run that had ended as RUNNING again."""
+    open_client().update_run(run_id, status="RUNNING")
+
+
+def end_run(run_id: str, status: str = "FINISHED") -> None:
+    """End a run as FINISHED, FAILED or KILLED."""
+    open_client().set_terminated(run_id, status)
+
+
+def log_parameters(run_id: str, parameters: Mapping[str, object]) -> None:
+    """Log nested parameters under dotted names; those that the run already has stay as they are.
+
+    (MLflow refuses to change a parameter, and a resumed run may well differ in one.)
+    """
+    from mlflow.entities import Param  # noqa: PLC0415
+
+    client = open_client()
+    known = client.get_run(run_id).data.params
+    new = [
+        Param(name, value[:MAX_PARAMETER_LENGTH])
+        for name, value in flatten(parameters).items()
+        if name not in known
+    ]
+    for start in range(0, len(new), MAX_PARAMETERS_PER_CALL):
+        client.log_batch(run_id, params=new[start : start + MAX_PARAMETERS_PER_CALL])
+
+
+def flatten(parameters: Mapping[str, object], prefix: str = "") -> dict[str, str]:
+    """Return nested mappings as one, names joined with dots, values as strings."""
+    flat: dict[str, str] = {}
+    for name, value in parameters.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = str(value)
+    return flat
+
+
+def log_evaluation(run_id: str, report: EvaluationReport, prefix: str, step: int = 0) -> None:
+    """Log a report: metrics as `prefix/name`, the whole as JSON, the confusion matrix drawn."""
+    import time  # noqa: PLC0415
+
+    from mlflow.entities import Metric  # noqa: PLC0415
+
+    from graphmert.evaluation.figures import draw_confusion_matrix  # noqa: PLC0415
+
+    client = open_client()
+    now_ms = int(time.time() * 1000)
+    metrics = [
+        Metric(f"{prefix}/{name}", value, now_ms, step) for name, value in report.metrics().items()
+    ]
+    client.log_batch(run_id, metrics=metrics)
+    client.log_text(run_id, report.to_json(), f"{prefix}/report.json")
+    figure = draw_confusion_matrix(report.relations.every)
+    client.log_figure(run_id, figure, f"{prefix}/confusion_matrix.png")
+
+
+def log_loss_curves(run_id: str, metrics_path: Path) -> None:
+    """Draw the curves of a `metrics.jsonl` and log them."""
+    from graphmert.evaluation.figures import draw_loss_curves  # noqa: PLC0415
+
+    open_client().log_figure(run_id, draw_loss_curves(metrics_path), "loss_curves.png")
