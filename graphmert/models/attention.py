@@ -1,0 +1,80 @@
+"""Attention within windows, its scores shrunk by distance: the plain reference path.
+
+Legend: B rows, N tokens of a row, H heads, S head size, C = H * S, D distances.
+There is no dropout on attention weights, so that a fused kernel can take this path's place.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from graphmert.models.configuration import GraphMERTConfig
+from graphmert.models.decay import DistanceDecay, chain_distances
+from graphmert.models.inputs import GraphInputs
+
+
+@dataclass(frozen=True)
+class AttentionScope:
+    """Which tokens of a row see each other and from how far; the same for all layers."""
+
+    distances: Tensor  # (B, N, N) int64
+    is_visible: Tensor  # (B, N, N) bool
+
+
+def attention_scope(inputs: GraphInputs) -> AttentionScope:
+    """Return who sees whom: tokens of one window; a token of no window only itself."""
+    window = inputs.window_index
+    own = -1 - torch.arange(window.shape[1], device=window.device)
+    group = torch.where(window >= 0, window, own)  # (B, N); itself, so that no softmax is empty
+    return AttentionScope(
+        distances=chain_distances(inputs.root_index, inputs.leaf_slot),
+        is_visible=group[:, :, None] == group[:, None, :],
+    )
+
+
+def decayed_attention(
+    query: Tensor, key: Tensor, value: Tensor, decay: Tensor | None, scope: AttentionScope
+) -> Tensor:
+    """Return softmax(scores * decay(distance)) value over the visible tokens.
+
+    `query`, `key`, `value` and the result are (H, B, N, S), heads first because the decay's table
+    (H, D) is; decay None leaves the scores as they are.
+    """
+    scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5  # (H, B, N, N)
+    if decay is not None:
+        # One gather along a row of the table a head: its backward is a plain sum for each distance.
+        where = scope.distances.view(1, -1).expand(decay.shape[0], -1)
+        scores = scores * decay.gather(1, where).view_as(scores).to(scores.dtype)
+    scores = scores.masked_fill(~scope.is_visible, float("-inf"))
+    return scores.softmax(dim=-1).to(value.dtype) @ value
+
+
+class DecayAttention(nn.Module):
+    """Multi-head attention with a decay of its own for each head."""
+
+    def __init__(self, config: GraphMERTConfig) -> None:
+        super().__init__()
+        self.num_heads = config.num_attention_heads
+        self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
+        self.output = nn.Linear(config.hidden_size, config.hidden_size)
+        self.decay = (
+            DistanceDecay(
+                num_heads=self.num_heads,
+                num_distances=config.layout.max_distance + 1,
+                base=config.decay_base,
+                initial_p=config.decay_initial_p,
+                is_learnable=config.is_decay_learnable,
+            )
+            if config.use_decay
+            else None
+        )
+
+    def forward(self, hidden: Tensor, scope: AttentionScope) -> Tensor:
+        """Return what each token gathers, (B, N, C) from (B, N, C)."""
+        B, N, C = hidden.shape
+        packed = self.query_key_value(hidden).view(B, N, 3, self.num_heads, -1)
+        query, key, value = packed.permute(2, 3, 0, 1, 4)  # each (H, B, N, S)
+        decay = self.decay() if self.decay is not None else None
+        gathered = decayed_attention(query, key, value, decay, scope)
+        return self.output(gathered.permute(1, 2, 0, 3).reshape(B, N, C))

@@ -1,0 +1,95 @@
+"""The model's configuration, and its presets: `tiny`, `small`, `paper` and `codebert`."""
+
+from typing import Literal
+
+from transformers import PreTrainedConfig
+
+from graph_builder.layout import ChainLayout
+from graph_builder.relations import NUM_RELATIONS
+
+
+class GraphMERTConfig(PreTrainedConfig):
+    """Sizes and settings of a `GraphMERTModel`; the defaults are CodeBERT's sizes."""
+
+    model_type = "graphmert"
+
+    vocab_size: int = 50_265
+    hidden_size: int = 768  # C
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12  # H
+    intermediate_size: int = 3072  # inner width of the feed-forward block
+    hidden_dropout_prob: float = 0.1  # after the embeddings, the attention and the feed-forward
+    layer_norm_eps: float = 1e-5
+    initializer_range: float = 0.02  # standard deviation of all initial weights
+
+    num_roots: int = ChainLayout().num_roots  # tokens of a window
+    leaves_per_root: int = ChainLayout().leaves_per_root  # leaf slots of each root
+    num_relations: int = NUM_RELATIONS  # K
+    relation_input: Literal["root_and_leaf", "root"] = "root_and_leaf"  # states the head reads
+    hgat_dropout: float = 0.3  # on W_r h_j (arXiv 2510.09580, released settings)
+
+    use_decay: bool = True  # False: plain attention
+    decay_base: float = 0.6  # lambda (arXiv 2510.09580)
+    decay_initial_p: float = 1.0  # so that distance 0 has decay 1
+    is_decay_learnable: bool = True  # False: p stays at its initial value
+
+    pad_token_id: int | None = 1
+    bos_token_id: int | None = 0
+    eos_token_id: int | list[int] | None = 2
+    tie_word_embeddings: bool = True
+
+    def validate_architecture(self) -> None:
+        """Refuse sizes that do not fit together; run at construction."""
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is not a multiple of "
+                f"num_attention_heads {self.num_attention_heads}"
+            )
+
+    @property
+    def layout(self) -> ChainLayout:
+        """The chain graph that the positions and distances follow."""
+        return ChainLayout(self.num_roots, self.leaves_per_root)
+
+    @property
+    def masked_relation(self) -> int:
+        """Id of a relation that is present but unknown: one past the real ones."""
+        return self.num_relations
+
+
+def tiny(vocab_size: int = 8192) -> GraphMERTConfig:
+    """Return a model that trains on a CPU within minutes."""
+    return GraphMERTConfig(
+        vocab_size=vocab_size,
+        hidden_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=512,
+    )
+
+
+def small(vocab_size: int = 16_384) -> GraphMERTConfig:
+    """Return a model between `tiny` and `paper`: an hour or so of one modest GPU."""
+    return GraphMERTConfig(
+        vocab_size=vocab_size,
+        hidden_size=256,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        intermediate_size=1024,
+    )
+
+
+def paper(vocab_size: int = 50_265) -> GraphMERTConfig:
+    """Return the size that the paper trained (arXiv 2510.09580)."""
+    return GraphMERTConfig(
+        vocab_size=vocab_size,
+        hidden_size=512,
+        num_hidden_layers=12,
+        num_attention_heads=8,
+        intermediate_size=2048,
+    )
+
+
+def codebert(vocab_size: int = 50_265) -> GraphMERTConfig:
+    """Return CodeBERT's size, the one `GraphMERTModel.from_codebert` fills."""
+    return GraphMERTConfig(vocab_size=vocab_size)

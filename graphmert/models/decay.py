@@ -1,0 +1,44 @@
+"""The decay of attention with distance in the chain graph, in closed form.
+
+Legend: B rows, N tokens of a row, H heads, D distances 0 .. num_roots + 1.
+The graph is fixed by the layout: root_i - root_{i+1}, root_i - each of its leaves, and neighbouring
+leaves of a root. A distance is thus a function of two (root index, leaf slot) pairs, and
+a decay one of H x D numbers.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def chain_distances(root_index: Tensor, leaf_slot: Tensor) -> Tensor:
+    """Return the shortest path between every two tokens of a row, in edges.
+
+    Args: (B, N) integers, `leaf_slot` -1 for a root. Returns (B, N, N) int64. For tokens of
+    different windows the number means nothing.
+    """
+    is_leaf = (leaf_slot >= 0).to(root_index.dtype)  # (B, N)
+    root_steps = (root_index[:, :, None] - root_index[:, None, :]).abs()  # (B, N, N)
+    distances = root_steps + is_leaf[:, :, None] + is_leaf[:, None, :]
+    # Leaves of one root: up to the root and down again is 2, a neighbour is 1, itself 0.
+    slot_steps = (leaf_slot[:, :, None] - leaf_slot[:, None, :]).abs()
+    are_siblings = (root_steps == 0) & (is_leaf[:, :, None] * is_leaf[:, None, :] == 1)
+    return torch.where(are_siblings, slot_steps.clamp(max=2), distances).long()
+
+
+class DistanceDecay(nn.Module):
+    """lambda ** GELU(sqrt(d + 1) - p), with p for each head."""
+
+    def __init__(
+        self, num_heads: int, num_distances: int, base: float, initial_p: float, is_learnable: bool
+    ) -> None:
+        super().__init__()
+        self.num_distances = num_distances
+        self.base = base
+        self.initial_p = initial_p
+        self.p = nn.Parameter(torch.full((num_heads,), initial_p), requires_grad=is_learnable)
+
+    def forward(self) -> Tensor:
+        """Return the decay at each distance, (H, D), float32 or wider."""
+        steps = torch.arange(1, self.num_distances + 1, device=self.p.device, dtype=self.p.dtype)
+        return self.base ** F.gelu(steps.sqrt() - self.p[:, None])

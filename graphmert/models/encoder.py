@@ -1,0 +1,65 @@
+"""The parts around attention: embeddings, encoder layer, language-model head. RoBERTa's shapes.
+
+Legend: B rows, N tokens of a row, C hidden size, V vocabulary.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from graphmert.models.attention import AttentionScope, DecayAttention
+from graphmert.models.configuration import GraphMERTConfig
+from graphmert.models.inputs import GraphInputs
+
+
+class Embeddings(nn.Module):
+    """Token, position and token-type embeddings, summed and normalised."""
+
+    def __init__(self, config: GraphMERTConfig) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.positions = nn.Embedding(config.layout.num_nodes, config.hidden_size)
+        self.token_types = nn.Embedding(2, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, inputs: GraphInputs) -> Tensor:
+        """Return (B, N, C)."""
+        total = (
+            self.tokens(inputs.input_ids)
+            + self.positions(inputs.position_ids)
+            + self.token_types(inputs.token_type_ids)
+        )
+        return self.dropout(self.norm(total))
+
+
+class EncoderLayer(nn.Module):
+    """Attention and feed-forward, each added to its input and then normalised (post-norm)."""
+
+    def __init__(self, config: GraphMERTConfig) -> None:
+        super().__init__()
+        self.attention = DecayAttention(config)
+        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.inner = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.outer = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.output_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, hidden: Tensor, scope: AttentionScope) -> Tensor:
+        """Return (B, N, C) from (B, N, C)."""
+        hidden = self.attention_norm(hidden + self.dropout(self.attention(hidden, scope)))
+        change = self.outer(F.gelu(self.inner(hidden)))
+        return self.output_norm(hidden + self.dropout(change))
+
+
+class LanguageModelHead(nn.Module):
+    """Scores of every token of the vocabulary; the decoder's weight is the token embedding's."""
+
+    def __init__(self, config: GraphMERTConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Return (..., V) from (..., C); call it on the positions that need scores only."""
+        return self.decoder(self.norm(F.gelu(self.dense(hidden))))

@@ -1,0 +1,42 @@
+"""What the encoder reads: real tokens of one or more windows in each row, and the graph's edges.
+
+Legend: B rows, N tokens of a row, E edges of a row, K relations. All tensors are int64.
+`graphmert.data.packing` builds these from ragged batches and dense.py from fixed-width tensors, so
+both reach the model through one path.
+"""
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class GraphInputs:
+    """Tokens in rows, and edges that say which head feeds which leaf.
+
+    Tokens of a window may stand anywhere in a row, but its roots are consecutive and in order,
+    since an edge names its head's tokens as a run. All indices of edges count positions of the row.
+    An edge of index -1 (`edge_leaf`) is padding. A leaf of a triple is one edge; a leaf may have
+    several edges, whose terms add up.
+    """
+
+    input_ids: Tensor  # (B, N) token ids
+    position_ids: Tensor  # (B, N) 0 .. num_nodes - 1: the position in the dense layout
+    token_type_ids: Tensor  # (B, N) 0 root, 1 leaf
+    window_index: Tensor  # (B, N) which window of the row; -1 nothing here, or hidden
+    root_index: Tensor  # (B, N) 0 .. num_roots - 1: a root's own index, a leaf's owner
+    leaf_slot: Tensor  # (B, N) 0 .. leaves_per_root - 1; -1 for a root
+    edge_leaf: Tensor  # (B, E) where the leaf stands in the row; -1 no edge
+    edge_root: Tensor  # (B, E) where the root stands whose slot the leaf fills
+    edge_head_start: Tensor  # (B, E) where the head mention's first token stands
+    edge_head_length: Tensor  # (B, E) tokens of the head mention, >= 1
+    edge_relation: Tensor  # (B, E) 0 .. K - 1; K = masked (present, but unknown)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "GraphInputs":
+        """Return the same inputs on `device`."""
+        moved = {
+            field.name: getattr(self, field.name).to(device, non_blocking=non_blocking)
+            for field in fields(self)
+        }
+        return GraphInputs(**moved)
