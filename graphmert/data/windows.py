@@ -100,7 +100,8 @@ class WindowTable:
             **flat,
         )
 
-    def __len__(self) -> int:
+    @property
+    def num_windows(self) -> int:
         return len(self.window_ids)
 
     @property

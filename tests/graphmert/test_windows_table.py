@@ -100,7 +100,7 @@ def test_batch_holds_the_chosen_records_in_order(seed: int, data: st.DataObject)
 def test_token_counts_and_provenance() -> None:
     records = random_records(1, 5)
     table = WindowTable.from_arrow(arrow(records, 2))
-    assert len(table) == 5
+    assert table.num_windows == 5
     counts = [len(r["root_ids"]) + len(r["leaf_ids"]) for r in records]  # type: ignore[arg-type]
     assert table.num_tokens.tolist() == counts
     assert table.describe(4)["qualified_name"] == "pkg.f4"
@@ -109,5 +109,5 @@ def test_token_counts_and_provenance() -> None:
 
 def test_empty_split_is_a_table_of_no_windows() -> None:
     table = WindowTable.from_arrow(SCHEMA.empty_table())
-    assert len(table) == 0
+    assert table.num_windows == 0
     assert table.batch(torch.zeros(0, dtype=torch.int64)).num_windows == 0

@@ -1,0 +1,245 @@
+"""What is masked and what is hidden in a batch: the rules that keep the numbers honest.
+
+Legend: W windows, R roots, F leaves, T triples of a ragged batch; K relations.
+Words: a hidden leaf is out of attention and H-GAT and has no label; a masked one stays, as <mask>.
+Everything is a pure function of (seed, epoch, window id, window), see `counter_random.py`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from graph_builder.relations import NUM_RELATIONS
+from graphmert.data.counter_random import bits, integers, uniform, window_keys
+from graphmert.data.windows import RaggedBatch
+from graphmert.training.losses import NO_LABEL
+
+EVALUATION_SEED = 0
+EVALUATION_EPOCH = -1  # of no training run: held-out masks never change
+FIRST_ORDINARY_TOKEN = 5  # <s> <pad> </s> <unk> <mask> are never drawn in place of a token
+
+# One stream of random numbers for each decision, so that no decision depends on another's draw.
+_BUDGET, _PRIORITY, _LENGTH, _SPAN_ACTION, _TOKEN, _TRIPLE, _TRIPLE_ACTION, _RELATION = range(8)
+
+_BUDGET_BITS = 24  # budgets are computed in integers, so that every device rounds alike
+_PRIORITY_BITS = 40
+_NAME_BITS = 12  # names of a window, and token ids, as parts of one int64 key
+_TOKEN_BITS = 20
+
+
+@dataclass(frozen=True)
+class MaskSettings:
+    """Rates of both objectives: those of the paper (arXiv 2510.09580) and of the seed."""
+
+    mlm_share: float = 0.15  # of the maskable roots of a window
+    span_stop: float = 0.2  # p of the geometric distribution of span lengths
+    max_span: int = 7  # roots
+    mnm_share: float = 0.15  # of the triples whose leaves are all to be seen
+    masked_share: float = 0.8  # of what is chosen becomes <mask> ...
+    random_share: float = 0.1  # ... or something random; the rest stays as it is
+    mask_token_id: int = 4
+    num_relations: int = NUM_RELATIONS  # also the id of a masked relation
+
+
+@dataclass(frozen=True)
+class MaskedBatch:
+    """What the model may see of a batch, and what it must say."""
+
+    root_input_ids: Tensor  # (R,)
+    mlm_labels: Tensor  # (R,) token ids; NO_LABEL: not chosen
+    leaf_input_ids: Tensor  # (F,)
+    leaf_is_hidden: Tensor  # (F,) bool
+    relation_inputs: Tensor  # (T,) 0 .. K - 1, K = masked
+    relation_labels: Tensor  # (T,) 0 .. K - 1, or NO_LABEL
+
+
+def mask_batch(
+    batch: RaggedBatch, settings: MaskSettings, seed: int, epoch: int, vocab_size: int
+) -> MaskedBatch:
+    """Choose spans of roots and triples, and mask or hide every leaf that would give one away."""
+    spans = choose_spans(batch, settings, seed, epoch)
+    is_chosen = spans >= 0
+    root_input_ids = _corrupt_roots(batch, spans, settings, seed, epoch, vocab_size)
+
+    leaf_is_hidden = _head_is_chosen(batch, is_chosen)[batch.leaf_triples]
+    leaf_is_masked = _tail_is_chosen(batch, is_chosen)[batch.leaf_triples] & ~leaf_is_hidden
+    relation_inputs, relation_labels = _mask_relations(
+        batch, leaf_is_hidden | leaf_is_masked, settings, seed, epoch
+    )
+    return MaskedBatch(
+        root_input_ids=root_input_ids,
+        mlm_labels=batch.root_ids.masked_fill(~is_chosen, NO_LABEL),
+        leaf_input_ids=batch.leaf_ids.masked_fill(leaf_is_masked, settings.mask_token_id),
+        leaf_is_hidden=leaf_is_hidden,
+        relation_inputs=relation_inputs,
+        relation_labels=relation_labels,
+    )
+
+
+def evaluation_masks(batch: RaggedBatch, settings: MaskSettings, vocab_size: int) -> MaskedBatch:
+    """Mask held-out windows: the same for every run, epoch and batch."""
+    return mask_batch(batch, settings, EVALUATION_SEED, EVALUATION_EPOCH, vocab_size)
+
+
+def choose_spans(batch: RaggedBatch, settings: MaskSettings, seed: int, epoch: int) -> Tensor:
+    """Return for each root (R,) the index in its window of the first root of its span, -1 none.
+
+    As in SpanBERT (Joshi et al. 2020) spans are drawn one after another until the window's budget
+    is spent, and the last one is cut to fit. Here all at once: every root starts a span of random
+    length and priority, a root belongs to the first of the spans that cover it, and the budget goes
+    to the roots in the order of their spans. <s>, </s> and synthetic names are in no span.
+    """
+    is_maskable = batch.root_bytes > 0
+    starts, priorities = _first_covering_span(batch, is_maskable, settings, seed, epoch)
+    # Roots by window, then by span, then by index; those that cannot be masked end their window.
+    order = torch.argsort((batch.root_windows << (_PRIORITY_BITS + 1)) + priorities, stable=True)
+    ranks = torch.empty_like(order)
+    ranks[order] = torch.arange(len(order), device=order.device)
+    num_roots = torch.bincount(batch.root_windows, minlength=batch.num_windows)
+    ranks -= (num_roots.cumsum(0) - num_roots)[batch.root_windows]
+    budgets = _budgets(batch, is_maskable, settings, seed, epoch)
+    return starts.masked_fill(ranks >= budgets[batch.root_windows], -1)
+
+
+def _first_covering_span(
+    batch: RaggedBatch, is_maskable: Tensor, settings: MaskSettings, seed: int, epoch: int
+) -> tuple[Tensor, Tensor]:
+    """Return for each root (R,) where its span starts, and the span's priority, low before high."""
+    last = 1 << _PRIORITY_BITS
+    priorities = _draw(bits, batch, _PRIORITY, seed, epoch) & (last - 1)
+    lengths = _span_lengths(_draw(uniform, batch, _LENGTH, seed, epoch), settings)
+    places = torch.arange(len(lengths), device=lengths.device)
+    candidates = []
+    for offset in range(settings.max_span):
+        start = (places - offset).clamp(min=0)
+        covers = (lengths[start] > offset) & (batch.root_index >= offset)
+        covers &= is_maskable & is_maskable[start]
+        candidates.append(torch.where(covers, priorities[start], last))
+    first, offsets = torch.stack(candidates).min(dim=0)  # (max_span, R) -> (R,)
+    return batch.root_index - offsets, first
+
+
+def _span_lengths(draws: Tensor, settings: MaskSettings) -> Tensor:
+    """Return lengths 1 .. max_span, geometric, by comparison with the cumulated probabilities."""
+    lengths = torch.arange(1, settings.max_span + 1, dtype=torch.float64)
+    cumulated = 1.0 - (1.0 - settings.span_stop) ** lengths
+    bounds = (cumulated / cumulated[-1])[:-1].float().to(draws.device)
+    return 1 + torch.bucketize(draws, bounds, right=True)
+
+
+def _budgets(
+    batch: RaggedBatch, is_maskable: Tensor, settings: MaskSettings, seed: int, epoch: int
+) -> Tensor:
+    """Return how many roots of each window (W,) to choose: the share, rounded at random."""
+    num_maskable = torch.bincount(batch.root_windows[is_maskable], minlength=batch.num_windows)
+    keys = window_keys(batch.window_ids, seed, epoch, _BUDGET)
+    remainder = bits(keys, torch.zeros_like(keys)) & ((1 << _BUDGET_BITS) - 1)
+    share = round(settings.mlm_share * (1 << _BUDGET_BITS))
+    return (num_maskable * share + remainder) >> _BUDGET_BITS
+
+
+def _corrupt_roots(
+    batch: RaggedBatch,
+    spans: Tensor,
+    settings: MaskSettings,
+    seed: int,
+    epoch: int,
+    vocab_size: int,
+) -> Tensor:
+    """Return the input ids (R,): of the spans 80% masked, 10% random tokens, 10% as they were."""
+    keys = window_keys(batch.window_ids, seed, epoch, _SPAN_ACTION)[batch.root_windows]
+    actions = uniform(keys, spans)  # one for all roots of a span
+    is_masked, is_random = _split_actions(actions, spans >= 0, settings)
+    tokens = window_keys(batch.window_ids, seed, epoch, _TOKEN)[batch.root_windows]
+    random_ids = integers(tokens, batch.root_index, FIRST_ORDINARY_TOKEN, vocab_size)
+    input_ids = batch.root_ids.masked_fill(is_masked, settings.mask_token_id)
+    return torch.where(is_random, random_ids, input_ids)
+
+
+def _mask_relations(
+    batch: RaggedBatch, leaf_is_lost: Tensor, settings: MaskSettings, seed: int, epoch: int
+) -> tuple[Tensor, Tensor]:
+    """Return relation inputs and labels (T,). A triple is asked only if all its leaves are seen."""
+    num_triples = len(batch.triple_relations)
+    num_leaves = torch.bincount(batch.leaf_triples, minlength=num_triples)
+    num_lost = torch.bincount(batch.leaf_triples[leaf_is_lost], minlength=num_triples)
+    draws = [
+        window_keys(batch.window_ids, seed, epoch, stream)[batch.triple_windows]
+        for stream in (_TRIPLE, _TRIPLE_ACTION, _RELATION)
+    ]
+    is_chosen = (num_leaves > 0) & (num_lost == 0)
+    is_chosen &= uniform(draws[0], batch.triple_index) < settings.mnm_share
+    actions = uniform(draws[1], batch.triple_index)
+    is_masked, is_random = _split_actions(actions, is_chosen, settings)
+    random_relations = integers(draws[2], batch.triple_index, 0, settings.num_relations)
+    inputs = batch.triple_relations.masked_fill(is_masked, settings.num_relations)
+    labels = batch.triple_relations.masked_fill(~is_chosen, NO_LABEL)
+    return torch.where(is_random, random_relations, inputs), labels
+
+
+def _split_actions(
+    actions: Tensor, is_chosen: Tensor, settings: MaskSettings
+) -> tuple[Tensor, Tensor]:
+    """Return (is masked, is replaced at random) from uniform numbers."""
+    is_masked = is_chosen & (actions < settings.masked_share)
+    is_random = is_chosen & ~is_masked & (actions < settings.masked_share + settings.random_share)
+    return is_masked, is_random
+
+
+def _head_is_chosen(batch: RaggedBatch, is_chosen: Tensor) -> Tensor:
+    """Return for each triple (T,) whether the mention that it hangs on has a chosen root."""
+    num_before = torch.nn.functional.pad(is_chosen.long().cumsum(0), (1, 0))
+    ends = batch.triple_head_starts + batch.triple_head_lengths
+    return num_before[ends] > num_before[batch.triple_head_starts]
+
+
+def _tail_is_chosen(batch: RaggedBatch, is_chosen: Tensor) -> Tensor:
+    """Return for each local triple (T,) whether a mention of what it spells has a chosen root.
+
+    A token is part of a mention by its name or, where it is no part of a name (the dot of `a.b`),
+    by standing between the same two names.
+    """
+    root_keys = torch.where(
+        batch.root_names >= 0,
+        _name_keys(batch.root_windows, batch.root_names),
+        _joint_keys(batch.root_windows, batch.root_windows, batch.root_names, batch.root_ids),
+    )
+    leaf_keys = torch.where(
+        batch.leaf_names >= 0,
+        _name_keys(batch.leaf_windows, batch.leaf_names),
+        _joint_keys(batch.leaf_windows, batch.leaf_triples, batch.leaf_names, batch.leaf_ids),
+    )
+    is_restated = torch.isin(leaf_keys, root_keys[is_chosen])
+    num_restated = torch.bincount(
+        batch.leaf_triples[is_restated], minlength=len(batch.triple_relations)
+    )
+    return (num_restated > 0) & ~batch.triple_is_knowledge
+
+
+def _name_keys(windows: Tensor, names: Tensor) -> Tensor:
+    """Return a key >= 0 for each name of each window."""
+    return (windows << _NAME_BITS) + names
+
+
+def _joint_keys(windows: Tensor, runs: Tensor, names: Tensor, ids: Tensor) -> Tensor:
+    """Return a key < 0 for each (window, name before, token, name after), within a run."""
+    is_joined = runs[1:] == runs[:-1]
+    before, after = torch.full_like(names, -1), torch.full_like(names, -1)
+    before[1:] = names[:-1].where(is_joined, -1)
+    after[:-1] = names[1:].where(is_joined, -1)
+    around = (((windows << _NAME_BITS) + before + 1) << _NAME_BITS) + after + 1
+    return -1 - ((around << _TOKEN_BITS) + ids)
+
+
+def _draw(
+    kind: Callable[[Tensor, Tensor], Tensor],
+    batch: RaggedBatch,
+    stream: int,
+    seed: int,
+    epoch: int,
+) -> Tensor:
+    """Draw once for each root (R,)."""
+    keys = window_keys(batch.window_ids, seed, epoch, stream)
+    return kind(keys[batch.root_windows], batch.root_index)
