@@ -62,9 +62,14 @@ def draw_loss_curves(metrics_path: Path) -> Figure:
     _draw_loss(mnm, series, "mnm_loss", "MNM loss (nats a masked leaf slot)")
     mnm.axhline(CHANCE_LOSS, color=CHANCE_COLOUR, linestyle=":", linewidth=1)
     mnm.annotate(
-        f"ln {NUM_RELATIONS}: chance", (1, CHANCE_LOSS), xycoords=("axes fraction", "data"), ha="right",
-        va="bottom", color=CHANCE_COLOUR, size=8,
-    )  # fmt: skip
+        f"ln {NUM_RELATIONS}: chance",
+        (1, CHANCE_LOSS),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
+        color=CHANCE_COLOUR,
+        size=8,
+    )
     _draw_relations(relations, series)
     for axes in (mlm, mnm, relations):
         axes.set_xlabel("updates")
