@@ -3,3 +3,7 @@
 
 class UserError(ValueError):
     """Say what is wrong, where, and what to do, in one line."""
+
+
+class SourceUnavailable(UserError):
+    """Say what could not be fetched; trying again later may help."""

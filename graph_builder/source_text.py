@@ -6,6 +6,7 @@ the file as it is. `SourceText` maps the first two to the last.
 
 import codecs
 import io
+import stat
 import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -105,9 +106,11 @@ class SourceText:
 def read_source(path: Path, max_bytes: int = MAX_SOURCE_BYTES) -> bytes:
     """Return the bytes of `path`; raise Rejected where it cannot be read or is too large."""
     try:
-        size = path.stat().st_size
-        if size > max_bytes:
-            raise Rejected(TOO_LARGE, f"{size:,} bytes, the limit is {max_bytes:,}")
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise Rejected(UNREADABLE, "not a regular file")
+        if status.st_size > max_bytes:
+            raise Rejected(TOO_LARGE, f"{status.st_size:,} bytes, the limit is {max_bytes:,}")
         return path.read_bytes()
     except OSError as error:
         raise Rejected(UNREADABLE, error.strerror or type(error).__name__) from error

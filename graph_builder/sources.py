@@ -1,0 +1,141 @@
+"""Sources: from a spec to a folder with a sorted list of Python files and their content hash.
+
+Nothing of a source is ever executed or imported; what has to be fetched is kept in a cache folder.
+"""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import sysconfig
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from graph_builder.errors import UserError
+from graph_builder.git_source import export_commit
+from graph_builder.source_spec import SourceSpec
+from graph_builder.source_text import Rejected, read_source
+from graph_builder.wheel_source import unpack_wheel
+
+# Folders that hold no code of the source itself. A virtual environment is known by its file.
+_FOREIGN_FOLDERS: Final = frozenset({"__pycache__", "node_modules", "site-packages"})
+_VENV_FILE: Final = "pyvenv.cfg"
+# Left out of packages that serve as ready-made data; they would be a third of the library.
+_TEST_FOLDERS: Final = frozenset({"test", "tests"})
+_STDLIB_FOLDERS: Final = frozenset({"idlelib", "lib2to3", "dist-packages"})
+_MACHINE_MODULE: Final = "_sysconfigdata"  # lists the paths of the machine that built Python
+
+
+@dataclass(frozen=True)
+class ResolvedSource:
+    """A source at a fixed state, with its files on this machine."""
+
+    label: str  # see SourceSpec.label
+    revision: str  # git commit, or version and content hash
+    content_sha256: str
+    root: Path  # folder that `files` are relative to
+    files: tuple[str, ...]  # paths with forward slashes, sorted
+    num_bytes: int
+
+
+def resolve(spec: SourceSpec, cache_dir: Path) -> ResolvedSource:
+    """Find, or fetch into `cache_dir`, the files of a source.
+
+    Raises UserError where there are none: missing folder, package or revision, no connection.
+    """
+    match spec.kind:
+        case "path":
+            root, version = _local_folder(spec), ""
+            files = _walk(root, _FOREIGN_FOLDERS)
+        case "stdlib":
+            root, version = Path(sysconfig.get_path("stdlib")), platform.python_version()
+            files = _walk(root, _FOREIGN_FOLDERS | _TEST_FOLDERS | _STDLIB_FOLDERS)
+            files = (file for file in files if not file.startswith(_MACHINE_MODULE))
+        case "installed":
+            root, version, files = _installed(spec)
+        case "git":
+            root, version = export_commit(spec.location, spec.version, cache_dir / "git")
+            files = _walk(root, frozenset())
+        case "pypi":
+            root = unpack_wheel(spec.location, spec.version, cache_dir / "pypi")
+            version, files = spec.version, _walk(root, frozenset())
+    return _settle(spec, root, version, tuple(sorted(set(files))))
+
+
+def content_sha256(root: Path, files: Sequence[str]) -> tuple[str, int]:
+    """Return a hash over the paths and bytes of `files`, and the number of bytes.
+
+    A file that cannot be used counts with the reason, not with its content.
+    """
+    digest, num_bytes = hashlib.sha256(), 0
+    for file in files:
+        try:
+            data = read_source(root / file)
+        except Rejected as rejected:
+            data = b"\0" + str(rejected).encode()
+        else:
+            num_bytes += len(data)
+        digest.update(os.fsencode(file) + b"\0" + hashlib.sha256(data).digest())
+    return digest.hexdigest(), num_bytes
+
+
+def _settle(spec: SourceSpec, root: Path, version: str, files: tuple[str, ...]) -> ResolvedSource:
+    if not files:
+        raise UserError(f"{spec.label}: no Python files in {root}: name a source that has some")
+    content, num_bytes = content_sha256(root, files)
+    hashed = f"{version}+sha256:{content}".removeprefix("+")
+    revision = version if spec.kind == "git" else hashed
+    return ResolvedSource(spec.label, revision, content, root, files, num_bytes)
+
+
+def _local_folder(spec: SourceSpec) -> Path:
+    root = Path(spec.location).resolve()
+    if not root.is_dir():
+        what = "not a folder" if root.exists() else "no such folder"
+        raise UserError(f"path:{spec.location}: {what}: give the folder of a repository")
+    return root
+
+
+def _walk(root: Path, skipped: frozenset[str]) -> Iterator[str]:
+    """Yield the Python files below `root`; hidden folders and links that lead out are left out."""
+    for folder, folders, files in os.walk(root):
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".")
+            and name not in skipped
+            and not os.path.exists(os.path.join(folder, name, _VENV_FILE))
+        ]
+        for name in files:
+            path = Path(folder, name)
+            if name.endswith(".py") and (not path.is_symlink() or _is_inside(path, root)):
+                yield path.relative_to(root).as_posix()
+
+
+def _is_inside(path: Path, root: Path) -> bool:
+    return path.resolve().is_relative_to(root.resolve())
+
+
+def _installed(spec: SourceSpec) -> tuple[Path, str, Iterator[str]]:
+    """Find an installed package by its own list of files, without importing it."""
+    name = spec.location
+    candidates = [name, *importlib.metadata.packages_distributions().get(name, [])]
+    for candidate in candidates:
+        try:
+            distribution = importlib.metadata.distribution(candidate)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        files = [file for file in distribution.files or () if _is_package_file(file)]
+        if files:
+            root = Path(str(distribution.locate_file("")))
+            present = (str(file) for file in files if (root / file).exists())
+            return root, distribution.version, present
+    raise UserError(f"installed:{name}: no package of this name is installed here: pip install it")
+
+
+def _is_package_file(file: PurePosixPath) -> bool:
+    outside = {"..", *_FOREIGN_FOLDERS, *_TEST_FOLDERS}
+    return file.suffix == ".py" and not file.is_absolute() and outside.isdisjoint(file.parts)
