@@ -5,7 +5,6 @@ window's masks are the same on every rank and device and in every batch. The has
 of splitmix64 (Steele, Lea and Flood 2014); torch's int64 wraps around as its arithmetic needs.
 """
 
-import torch
 from torch import Tensor
 
 MASK_64 = (1 << 64) - 1

@@ -7,7 +7,7 @@ loop over windows, on the device that the table is on.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -53,7 +53,7 @@ class RaggedBatch:
         return len(self.window_ids)
 
     def to(self, device: torch.device | str) -> Self:
-        return _moved(self, device)
+        return replace(self, **_tensors_on(device, self))
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class WindowTable:
         return self.root_offsets.diff() + self.leaf_offsets.diff()
 
     def to(self, device: torch.device | str) -> Self:
-        return _moved(self, device)
+        return replace(self, **_tensors_on(device, self))
 
     def describe(self, index: int) -> dict[str, str | int]:
         """Return where one window comes from: source, path, qualified name, lines."""
@@ -148,8 +148,6 @@ class WindowTable:
             triple_is_knowledge=self.triple_is_knowledge[triples],
         )
 
-
-_Record = TypeVar("_Record", "RaggedBatch", "WindowTable")
 
 _FLAT_COLUMNS = (
     "root_ids",
@@ -198,8 +196,6 @@ def _rank_in_run(sorted_ids: Tensor, num_ids: int) -> Tensor:
     return torch.arange(len(sorted_ids), device=sorted_ids.device) - firsts[sorted_ids]
 
 
-def _moved(record: _Record, device: torch.device | str) -> _Record:
-    """Return a copy whose tensors are on `device`."""
-    values: dict[str, Any] = {field.name: getattr(record, field.name) for field in fields(record)}
-    tensors = {key: value.to(device) for key, value in values.items() if isinstance(value, Tensor)}
-    return replace(record, **tensors)
+def _tensors_on(device: torch.device | str, record: "RaggedBatch | WindowTable") -> dict[str, Any]:
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    return {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}

@@ -5,7 +5,6 @@ Words: a hidden leaf is out of attention and H-GAT and has no label; a masked on
 Everything is a pure function of (seed, epoch, window id, window), see `counter_random.py`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -59,14 +58,15 @@ def mask_batch(
     batch: RaggedBatch, settings: MaskSettings, seed: int, epoch: int, vocab_size: int
 ) -> MaskedBatch:
     """Choose spans of roots and triples, and mask or hide every leaf that would give one away."""
-    spans = choose_spans(batch, settings, seed, epoch)
+    draws = _Draws(batch, seed, epoch)
+    spans = _choose_spans(batch, settings, draws)
     is_chosen = spans >= 0
-    root_input_ids = _corrupt_roots(batch, spans, settings, seed, epoch, vocab_size)
+    root_input_ids = _corrupt_roots(batch, spans, settings, draws, vocab_size)
 
     leaf_is_hidden = _head_is_chosen(batch, is_chosen)[batch.leaf_triples]
     leaf_is_masked = _tail_is_chosen(batch, is_chosen)[batch.leaf_triples] & ~leaf_is_hidden
     relation_inputs, relation_labels = _mask_relations(
-        batch, leaf_is_hidden | leaf_is_masked, settings, seed, epoch
+        batch, leaf_is_hidden | leaf_is_masked, settings, draws
     )
     return MaskedBatch(
         root_input_ids=root_input_ids,
@@ -83,7 +83,25 @@ def evaluation_masks(batch: RaggedBatch, settings: MaskSettings, vocab_size: int
     return mask_batch(batch, settings, EVALUATION_SEED, EVALUATION_EPOCH, vocab_size)
 
 
-def choose_spans(batch: RaggedBatch, settings: MaskSettings, seed: int, epoch: int) -> Tensor:
+@dataclass(frozen=True)
+class _Draws:
+    """Keys of the random numbers of one batch, by what is decided."""
+
+    batch: RaggedBatch
+    seed: int
+    epoch: int
+
+    def window_keys(self, stream: int) -> Tensor:
+        return window_keys(self.batch.window_ids, self.seed, self.epoch, stream)  # (W,)
+
+    def root_keys(self, stream: int) -> Tensor:
+        return self.window_keys(stream)[self.batch.root_windows]  # (R,)
+
+    def triple_keys(self, stream: int) -> Tensor:
+        return self.window_keys(stream)[self.batch.triple_windows]  # (T,)
+
+
+def _choose_spans(batch: RaggedBatch, settings: MaskSettings, draws: _Draws) -> Tensor:
     """Return for each root (R,) the index in its window of the first root of its span, -1 none.
 
     As in SpanBERT (Joshi et al. 2020) spans are drawn one after another until the window's budget
@@ -92,24 +110,24 @@ def choose_spans(batch: RaggedBatch, settings: MaskSettings, seed: int, epoch: i
     to the roots in the order of their spans. <s>, </s> and synthetic names are in no span.
     """
     is_maskable = batch.root_bytes > 0
-    starts, priorities = _first_covering_span(batch, is_maskable, settings, seed, epoch)
+    starts, priorities = _first_covering_span(batch, is_maskable, settings, draws)
     # Roots by window, then by span, then by index; those that cannot be masked end their window.
     order = torch.argsort((batch.root_windows << (_PRIORITY_BITS + 1)) + priorities, stable=True)
     ranks = torch.empty_like(order)
     ranks[order] = torch.arange(len(order), device=order.device)
     num_roots = torch.bincount(batch.root_windows, minlength=batch.num_windows)
     ranks -= (num_roots.cumsum(0) - num_roots)[batch.root_windows]
-    budgets = _budgets(batch, is_maskable, settings, seed, epoch)
+    budgets = _budgets(batch, is_maskable, settings, draws)
     return starts.masked_fill(ranks >= budgets[batch.root_windows], -1)
 
 
 def _first_covering_span(
-    batch: RaggedBatch, is_maskable: Tensor, settings: MaskSettings, seed: int, epoch: int
+    batch: RaggedBatch, is_maskable: Tensor, settings: MaskSettings, draws: _Draws
 ) -> tuple[Tensor, Tensor]:
     """Return for each root (R,) where its span starts, and the span's priority, low before high."""
     last = 1 << _PRIORITY_BITS
-    priorities = _draw(bits, batch, _PRIORITY, seed, epoch) & (last - 1)
-    lengths = _span_lengths(_draw(uniform, batch, _LENGTH, seed, epoch), settings)
+    priorities = bits(draws.root_keys(_PRIORITY), batch.root_index) & (last - 1)
+    lengths = _span_lengths(uniform(draws.root_keys(_LENGTH), batch.root_index), settings)
     places = torch.arange(len(lengths), device=lengths.device)
     candidates = []
     for offset in range(settings.max_span):
@@ -121,59 +139,52 @@ def _first_covering_span(
     return batch.root_index - offsets, first
 
 
-def _span_lengths(draws: Tensor, settings: MaskSettings) -> Tensor:
+def _span_lengths(uniforms: Tensor, settings: MaskSettings) -> Tensor:
     """Return lengths 1 .. max_span, geometric, by comparison with the cumulated probabilities."""
     lengths = torch.arange(1, settings.max_span + 1, dtype=torch.float64)
     cumulated = 1.0 - (1.0 - settings.span_stop) ** lengths
-    bounds = (cumulated / cumulated[-1])[:-1].float().to(draws.device)
-    return 1 + torch.bucketize(draws, bounds, right=True)
+    bounds = (cumulated / cumulated[-1])[:-1].float().to(uniforms.device)
+    return 1 + torch.bucketize(uniforms, bounds, right=True)
 
 
 def _budgets(
-    batch: RaggedBatch, is_maskable: Tensor, settings: MaskSettings, seed: int, epoch: int
+    batch: RaggedBatch, is_maskable: Tensor, settings: MaskSettings, draws: _Draws
 ) -> Tensor:
     """Return how many roots of each window (W,) to choose: the share, rounded at random."""
     num_maskable = torch.bincount(batch.root_windows[is_maskable], minlength=batch.num_windows)
-    keys = window_keys(batch.window_ids, seed, epoch, _BUDGET)
+    keys = draws.window_keys(_BUDGET)
     remainder = bits(keys, torch.zeros_like(keys)) & ((1 << _BUDGET_BITS) - 1)
     share = round(settings.mlm_share * (1 << _BUDGET_BITS))
     return (num_maskable * share + remainder) >> _BUDGET_BITS
 
 
 def _corrupt_roots(
-    batch: RaggedBatch,
-    spans: Tensor,
-    settings: MaskSettings,
-    seed: int,
-    epoch: int,
-    vocab_size: int,
+    batch: RaggedBatch, spans: Tensor, settings: MaskSettings, draws: _Draws, vocab_size: int
 ) -> Tensor:
     """Return the input ids (R,): of the spans 80% masked, 10% random tokens, 10% as they were."""
-    keys = window_keys(batch.window_ids, seed, epoch, _SPAN_ACTION)[batch.root_windows]
-    actions = uniform(keys, spans)  # one for all roots of a span
+    actions = uniform(draws.root_keys(_SPAN_ACTION), spans)  # one for all roots of a span
     is_masked, is_random = _split_actions(actions, spans >= 0, settings)
-    tokens = window_keys(batch.window_ids, seed, epoch, _TOKEN)[batch.root_windows]
-    random_ids = integers(tokens, batch.root_index, FIRST_ORDINARY_TOKEN, vocab_size)
+    random_ids = integers(
+        draws.root_keys(_TOKEN), batch.root_index, FIRST_ORDINARY_TOKEN, vocab_size
+    )
     input_ids = batch.root_ids.masked_fill(is_masked, settings.mask_token_id)
     return torch.where(is_random, random_ids, input_ids)
 
 
 def _mask_relations(
-    batch: RaggedBatch, leaf_is_lost: Tensor, settings: MaskSettings, seed: int, epoch: int
+    batch: RaggedBatch, leaf_is_lost: Tensor, settings: MaskSettings, draws: _Draws
 ) -> tuple[Tensor, Tensor]:
     """Return relation inputs and labels (T,). A triple is asked only if all its leaves are seen."""
     num_triples = len(batch.triple_relations)
     num_leaves = torch.bincount(batch.leaf_triples, minlength=num_triples)
     num_lost = torch.bincount(batch.leaf_triples[leaf_is_lost], minlength=num_triples)
-    draws = [
-        window_keys(batch.window_ids, seed, epoch, stream)[batch.triple_windows]
-        for stream in (_TRIPLE, _TRIPLE_ACTION, _RELATION)
-    ]
     is_chosen = (num_leaves > 0) & (num_lost == 0)
-    is_chosen &= uniform(draws[0], batch.triple_index) < settings.mnm_share
-    actions = uniform(draws[1], batch.triple_index)
+    is_chosen &= uniform(draws.triple_keys(_TRIPLE), batch.triple_index) < settings.mnm_share
+    actions = uniform(draws.triple_keys(_TRIPLE_ACTION), batch.triple_index)
     is_masked, is_random = _split_actions(actions, is_chosen, settings)
-    random_relations = integers(draws[2], batch.triple_index, 0, settings.num_relations)
+    random_relations = integers(
+        draws.triple_keys(_RELATION), batch.triple_index, 0, settings.num_relations
+    )
     inputs = batch.triple_relations.masked_fill(is_masked, settings.num_relations)
     labels = batch.triple_relations.masked_fill(~is_chosen, NO_LABEL)
     return torch.where(is_random, random_relations, inputs), labels
@@ -231,15 +242,3 @@ def _joint_keys(windows: Tensor, runs: Tensor, names: Tensor, ids: Tensor) -> Te
     after[:-1] = names[1:].where(is_joined, -1)
     around = (((windows << _NAME_BITS) + before + 1) << _NAME_BITS) + after + 1
     return -1 - ((around << _TOKEN_BITS) + ids)
-
-
-def _draw(
-    kind: Callable[[Tensor, Tensor], Tensor],
-    batch: RaggedBatch,
-    stream: int,
-    seed: int,
-    epoch: int,
-) -> Tensor:
-    """Draw once for each root (R,)."""
-    keys = window_keys(batch.window_ids, seed, epoch, stream)
-    return kind(keys[batch.root_windows], batch.root_index)

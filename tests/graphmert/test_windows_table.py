@@ -1,61 +1,12 @@
 """A window table gives back exactly what was stored, whichever windows a batch takes."""
 
-import numpy as np
-import pyarrow as pa
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_windows import arrow, random_records
 
 from graph_builder.record import SCHEMA
 from graphmert.data.windows import WindowTable
-
-
-def random_records(seed: int, num_windows: int) -> list[dict[str, object]]:
-    """Make records of any sizes, windows without leaves and without triples among them."""
-    rng = np.random.default_rng(seed)
-    return [random_record(rng, index) for index in range(num_windows)]
-
-
-def random_record(rng: np.random.Generator, index: int) -> dict[str, object]:
-    num_roots = int(rng.integers(2, 20))
-    num_triples = int(rng.integers(0, 6))
-    heads = np.sort(rng.integers(1, num_roots, num_triples)) if num_roots > 1 else []
-    lengths = rng.integers(1, 3, num_triples)
-    leaf_triples = np.repeat(np.arange(num_triples), lengths)
-    starts = np.arange(num_roots) * 4
-    starts[[0, -1]] = -1
-    return {
-        "window_id": int(rng.integers(-(2**63), 2**63 - 1)),
-        "source": "installed:click",
-        "revision": "abc",
-        "path": f"file{index % 3}.py",
-        "qualified_name": f"pkg.f{index}",
-        "kind": "function",
-        "window_index": index,
-        "start_line": 1 + index,
-        "end_line": 5 + index,
-        "root_ids": rng.integers(5, 500, num_roots).tolist(),
-        "root_starts": starts.tolist(),
-        "root_ends": np.where(starts < 0, -1, starts + rng.integers(1, 5, num_roots)).tolist(),
-        "root_names": rng.integers(-1, 5, num_roots).tolist(),
-        "leaf_ids": rng.integers(5, 500, len(leaf_triples)).tolist(),
-        "leaf_roots": np.asarray(heads)[leaf_triples].astype(int).tolist(),
-        "leaf_names": rng.integers(-1, 5, len(leaf_triples)).tolist(),
-        "leaf_triples": leaf_triples.tolist(),
-        "triple_relations": rng.integers(0, 12, num_triples).tolist(),
-        "triple_head_starts": np.asarray(heads).astype(int).tolist(),
-        "triple_head_lengths": np.ones(num_triples, int).tolist(),
-        "triple_is_reversed": (rng.random(num_triples) < 0.3).tolist(),
-        "triple_is_knowledge": (rng.random(num_triples) < 0.5).tolist(),
-        "triple_heads": ["head"] * num_triples,
-        "triple_tails": ["tail"] * num_triples,
-    }
-
-
-def arrow(records: list[dict[str, object]], num_chunks: int = 1) -> pa.Table:
-    parts = np.array_split(np.arange(len(records)), num_chunks)
-    tables = [pa.Table.from_pylist([records[i] for i in part], schema=SCHEMA) for part in parts]
-    return pa.concat_tables(tables)
 
 
 @settings(max_examples=40, deadline=None)

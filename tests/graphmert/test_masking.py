@@ -1,0 +1,213 @@
+"""Masks against a slow reference, and that they depend on seed, epoch and window alone."""
+
+from dataclasses import replace
+from itertools import groupby
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_windows import VOCAB_SIZE, random_table
+from torch import Tensor
+
+from graphmert.data.counter_random import integers, uniform, window_keys
+from graphmert.data.windows import RaggedBatch
+from graphmert.training.losses import NO_LABEL
+from graphmert.training.masking import (
+    EVALUATION_EPOCH,
+    EVALUATION_SEED,
+    MaskedBatch,
+    MaskSettings,
+    evaluation_masks,
+    mask_batch,
+)
+
+RATES = MaskSettings()
+MASK = RATES.mask_token_id
+
+
+def per_window(batch: RaggedBatch, masked: MaskedBatch) -> list[tuple[list[int], ...]]:
+    """Return the masks of each window by itself."""
+    windows = (batch.root_windows, batch.leaf_windows, batch.triple_windows)
+    roots, leaves, triples = (
+        [(of == window).nonzero().flatten() for window in range(batch.num_windows)]
+        for of in windows
+    )
+    return [
+        (
+            masked.root_input_ids[roots[i]].tolist(),
+            masked.mlm_labels[roots[i]].tolist(),
+            masked.leaf_input_ids[leaves[i]].tolist(),
+            masked.leaf_is_hidden[leaves[i]].tolist(),
+            masked.relation_inputs[triples[i]].tolist(),
+            masked.relation_labels[triples[i]].tolist(),
+        )
+        for i in range(batch.num_windows)
+    ]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    table_seed=st.integers(0, 50),
+    seed=st.integers(0, 2**63),
+    epoch=st.integers(-1, 1000),
+    order=st.lists(st.integers(0, 11), min_size=1, max_size=14),
+)
+def test_masks_of_a_window_are_the_same_in_every_batch(
+    table_seed: int, seed: int, epoch: int, order: list[int]
+) -> None:
+    table = random_table(table_seed)
+    alone = [
+        per_window(batch, mask_batch(batch, RATES, seed, epoch, VOCAB_SIZE))[0]
+        for batch in (table.batch([index]) for index in range(12))
+    ]
+    batch = table.batch(order)
+    together = per_window(batch, mask_batch(batch, RATES, seed, epoch, VOCAB_SIZE))
+    assert together == [alone[index] for index in order]
+
+
+def test_masks_change_with_seed_and_with_epoch_and_held_out_ones_never() -> None:
+    batch = random_table(0, num_windows=40).batch(range(40))
+    masks = [
+        mask_batch(batch, RATES, seed, epoch, VOCAB_SIZE).mlm_labels
+        for seed, epoch in [(0, 0), (0, 1), (1, 0), (EVALUATION_SEED, EVALUATION_EPOCH)]
+    ]
+    for i, first in enumerate(masks):
+        for second in masks[:i]:
+            assert not torch.equal(first, second)
+    assert torch.equal(evaluation_masks(batch, RATES, VOCAB_SIZE).mlm_labels, masks[3])
+
+
+@settings(max_examples=40, deadline=None)
+@given(table_seed=st.integers(0, 1000), seed=st.integers(0, 1000))
+def test_hidden_and_masked_leaves_agree_with_a_loop(table_seed: int, seed: int) -> None:
+    rates = replace(RATES, mlm_share=0.3)
+    batch = random_table(table_seed).batch(range(12))
+    masked = mask_batch(batch, rates, seed, 0, VOCAB_SIZE)
+    chosen = set((masked.mlm_labels != NO_LABEL).nonzero().flatten().tolist())
+    for leaf in range(len(batch.leaf_ids)):
+        triple = int(batch.leaf_triples[leaf])
+        start = int(batch.triple_head_starts[triple])
+        head = range(start, start + int(batch.triple_head_lengths[triple]))
+        is_hidden = any(root in chosen for root in head)
+        restates = not batch.triple_is_knowledge[triple] and spells_a_chosen_root(
+            batch, triple, chosen
+        )
+        assert bool(masked.leaf_is_hidden[leaf]) == is_hidden
+        expected = MASK if restates and not is_hidden else int(batch.leaf_ids[leaf])
+        assert int(masked.leaf_input_ids[leaf]) == expected
+
+
+def spells_a_chosen_root(batch: RaggedBatch, triple: int, chosen: set[int]) -> bool:
+    leaves = (batch.leaf_triples == triple).nonzero().flatten().tolist()
+    window = int(batch.triple_windows[triple])
+    roots = (batch.root_windows == window).nonzero().flatten().tolist()
+    for leaf in leaves:
+        for root in roots:
+            if root not in chosen:
+                continue
+            same_name = int(batch.leaf_names[leaf]) == int(batch.root_names[root])
+            if same_name and batch.leaf_names[leaf] >= 0:
+                return True
+            if same_name and around(batch.leaf_names, batch.leaf_ids, leaf, leaves) == around(
+                batch.root_names, batch.root_ids, root, roots
+            ):
+                return True
+    return False
+
+
+def around(names: Tensor, ids: Tensor, place: int, run: list[int]) -> tuple[int, int, int]:
+    before = int(names[place - 1]) if place - 1 in run else -1
+    after = int(names[place + 1]) if place + 1 in run else -1
+    return before, int(ids[place]), after
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_labels_and_inputs_fit_together(seed: int) -> None:
+    batch = random_table(seed).batch(range(12))
+    masked = mask_batch(batch, RATES, seed, 3, VOCAB_SIZE)
+    is_chosen = masked.mlm_labels != NO_LABEL
+    assert torch.equal(masked.mlm_labels[is_chosen], batch.root_ids[is_chosen])
+    assert torch.equal(masked.root_input_ids[~is_chosen], batch.root_ids[~is_chosen])
+    assert not is_chosen[batch.root_bytes == 0].any()
+
+    is_asked = masked.relation_labels != NO_LABEL
+    assert torch.equal(masked.relation_labels[is_asked], batch.triple_relations[is_asked])
+    assert torch.equal(masked.relation_inputs[~is_asked], batch.triple_relations[~is_asked])
+    is_lost = masked.leaf_is_hidden | (masked.leaf_input_ids == MASK)
+    assert not is_asked[batch.leaf_triples[is_lost]].any()
+
+
+def test_shares_are_those_of_the_settings() -> None:
+    batch = random_table(7, num_windows=1500, max_roots=128).batch(range(1500))
+    masked = mask_batch(batch, RATES, 0, 0, VOCAB_SIZE)
+    is_chosen = masked.mlm_labels != NO_LABEL
+    num_maskable = np.bincount(batch.root_windows[batch.root_bytes > 0], minlength=1500)
+    num_chosen = np.bincount(batch.root_windows[is_chosen], minlength=1500)
+    assert (np.abs(num_chosen - 0.15 * num_maskable) < 1.0).all()
+    inputs, labels = masked.root_input_ids[is_chosen], masked.mlm_labels[is_chosen]
+    assert float((inputs == MASK).float().mean()) == pytest.approx(0.8, abs=0.02)
+    assert float((inputs == labels).float().mean()) == pytest.approx(0.1, abs=0.02)
+    assert inputs.min() >= MASK
+    assert inputs.max() < VOCAB_SIZE
+
+    can_ask = torch.ones(len(batch.triple_relations), dtype=torch.bool)
+    can_ask[batch.leaf_triples[masked.leaf_is_hidden | (masked.leaf_input_ids == MASK)]] = False
+    is_asked = masked.relation_labels != NO_LABEL
+    assert float(is_asked.sum() / can_ask.sum()) == pytest.approx(0.15, abs=0.02)
+    asked = masked.relation_inputs[is_asked]
+    assert float((asked == RATES.num_relations).float().mean()) == pytest.approx(0.8, abs=0.04)
+
+
+def test_spans_have_the_lengths_of_a_truncated_geometric_distribution() -> None:
+    """One span of budget in a long window is rarely cut or merged, so runs show its length."""
+    rates = replace(RATES, mlm_share=0.06)
+    table = random_table(3, num_windows=2000, max_roots=128)
+    batch = table.batch((table.root_offsets.diff() > 120).nonzero().flatten())
+    chosen = mask_batch(batch, rates, 0, 0, VOCAB_SIZE).mlm_labels != NO_LABEL
+    runs = [len(list(group)) for is_in, group in groupby(chosen.tolist()) if is_in]
+    weights = 0.8 ** np.arange(7)
+    expected = float((np.arange(1, 8) * weights).sum() / weights.sum())  # 3.0 roots
+    assert np.mean(runs) == pytest.approx(expected, rel=0.2)
+    assert max(runs) <= 14  # neighbours merge
+
+
+def test_no_budget_masks_nothing() -> None:
+    batch = random_table(1).batch(range(12))
+    masked = mask_batch(batch, replace(RATES, mlm_share=0.0, mnm_share=0.0), 0, 0, VOCAB_SIZE)
+    assert torch.equal(masked.root_input_ids, batch.root_ids)
+    assert torch.equal(masked.leaf_input_ids, batch.leaf_ids)
+    assert not masked.leaf_is_hidden.any()
+    assert torch.equal(masked.relation_inputs, batch.triple_relations)
+
+
+@settings(max_examples=30, deadline=None)
+@given(ids=st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=5), seed=st.integers(0))
+def test_hash_is_that_of_64_bit_arithmetic(ids: list[int], seed: int) -> None:
+    keys = window_keys(torch.tensor(ids), seed, 7)
+    for key, window_id in zip(keys.tolist(), ids, strict=True):
+        salt = splitmix(splitmix(seed % 2**64) + 7)
+        assert key % 2**64 == finalize((window_id % 2**64) ^ salt)
+
+
+def splitmix(state: int) -> int:
+    return finalize((state + 0x9E3779B97F4A7C15) % 2**64)
+
+
+def finalize(value: int) -> int:
+    value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    value = (value ^ (value >> 27)) * 0x94D049BB133111EB % 2**64
+    return value ^ (value >> 31)
+
+
+def test_random_numbers_are_uniform() -> None:
+    keys = window_keys(torch.arange(2000), 0, 0)[:, None]
+    numbers = uniform(keys, torch.arange(100)[None])
+    assert float(numbers.mean()) == pytest.approx(0.5, abs=0.002)
+    assert float(numbers.var()) == pytest.approx(1 / 12, abs=0.002)
+    drawn = integers(keys, torch.arange(100)[None], 5, 12)
+    counts = torch.bincount(drawn.flatten(), minlength=12)
+    assert counts[:5].sum() == 0
+    assert counts[5:].min() > 0.97 * 200_000 / 7
