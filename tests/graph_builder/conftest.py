@@ -1,9 +1,15 @@
 """Records and data sets that several tests of the builder share."""
 
+from pathlib import Path
+
+import click
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from graph_builder.record import ChainGraph
+from graph_builder.source_text import SourceText, decode_source
+from graph_builder.tokenizer import train_tokenizer
 
 
 def _random_record(generator: np.random.Generator, index: int) -> ChainGraph:
@@ -46,3 +52,16 @@ def _random_record(generator: np.random.Generator, index: int) -> ChainGraph:
 def random_records() -> list[ChainGraph]:
     generator = np.random.default_rng(0)
     return [_random_record(generator, index) for index in range(40)]
+
+
+@pytest.fixture(scope="session")
+def click_files() -> dict[str, SourceText]:
+    """The installed click, decoded, by path relative to the folder that holds the package."""
+    package = Path(click.__file__).parent
+    paths = sorted(package.rglob("*.py"))
+    return {str(p.relative_to(package.parent)): decode_source(p.read_bytes()) for p in paths}
+
+
+@pytest.fixture(scope="session")
+def tokenizer(click_files: dict[str, SourceText]) -> Tokenizer:
+    return train_tokenizer((source.text for source in click_files.values()), 2000)

@@ -1,0 +1,152 @@
+"""The tokenizer keeps every byte of a file, and special tokens in source are ordinary text."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models
+from transformers import AutoTokenizer
+
+from graph_builder.errors import UserError
+from graph_builder.source_text import SourceText, decode_source
+from graph_builder.tokenizer import (
+    SPECIAL_TOKENS,
+    EncodedFile,
+    decode_bytes,
+    encode,
+    encode_names,
+    fingerprint,
+    load_tokenizer,
+    save_tokenizer,
+    special_ids,
+    train_tokenizer,
+)
+
+SOURCES = {
+    "plain": b"def f(x):\n    return x\n",
+    "carriage returns": b"def f(x):\r\n\treturn x\r\n",
+    "byte order mark": b"\xef\xbb\xbfna\xc3\xafve = '\xe2\x82\xac \xf0\x9f\x90\x8d'\n",
+    "latin-1": b"# coding: latin-1\nna\xefve = '\xe9\xe8'\n",
+    "euc-jp": "# coding: euc-jp\n# 日本\nx = '語'\n".encode("euc-jp"),
+    "specials": b'mask = "<mask>"  # <s></s><pad><unk>\n',
+    "empty": b"",
+    "one long line": b"x = [" + b"1, " * 5000 + b"]",
+}
+
+
+def check_bytes(tokenizer: Tokenizer, encoded: EncodedFile, source: SourceText) -> None:
+    """The tokens spell the text, and their spans follow each other to the end of the file."""
+    assert decode_bytes(tokenizer, encoded.ids) == source.utf8
+    if len(encoded.ids):
+        assert encoded.starts[0] == len(source.data) - len(source.utf8) or not source.is_utf8
+        np.testing.assert_array_equal(encoded.starts[1:], encoded.ends[:-1])
+        assert encoded.ends[-1] == len(source.data)
+        assert (encoded.ends >= encoded.starts).all()
+
+
+@pytest.mark.parametrize("data", SOURCES.values(), ids=SOURCES.keys())
+def test_spans_cover_every_byte(tokenizer: Tokenizer, data: bytes) -> None:
+    source = decode_source(data)
+    encoded = encode(tokenizer, source)
+    check_bytes(tokenizer, encoded, source)
+    if source.is_utf8:
+        for token_id, start, end in zip(*vars(encoded).values(), strict=True):
+            assert decode_bytes(tokenizer, [token_id]) == data[start:end]
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
+def test_any_text_is_kept(tokenizer: Tokenizer, text: str) -> None:
+    source = decode_source(text.encode("utf-8"))
+    check_bytes(tokenizer, encode(tokenizer, source), source)
+
+
+def test_special_tokens_in_source_are_ordinary_text(tokenizer: Tokenizer) -> None:
+    encoded = encode(tokenizer, decode_source(SOURCES["specials"]))
+    assert special_ids(tokenizer).__dict__ == dict(
+        zip(("start", "pad", "end", "unknown", "mask"), range(5), strict=True)
+    )
+    assert not set(encoded.ids) & set(range(5))
+    assert all(len(ids) > 1 for ids in encode_names(tokenizer, list(SPECIAL_TOKENS)))
+
+
+def test_a_name_in_the_text_is_cut_as_in_a_leaf(tokenizer: Tokenizer) -> None:
+    [leaf] = encode_names(tokenizer, ["invoke_subcommand"])
+    text = encode(tokenizer, decode_source(b"x = invoke_subcommand"))
+    assert text.ids.tolist()[-len(leaf) :] == leaf
+
+
+def test_saved_and_loaded_it_is_the_same(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    save_tokenizer(tokenizer, tmp_path)
+    for path in (tmp_path, tmp_path / "tokenizer.json"):
+        loaded = load_tokenizer(path)
+        assert fingerprint(loaded) == fingerprint(tokenizer)
+        source = decode_source(SOURCES["specials"])
+        np.testing.assert_array_equal(encode(loaded, source).ids, encode(tokenizer, source).ids)
+    transformers_own = AutoTokenizer.from_pretrained(tmp_path)
+    assert transformers_own.mask_token_id == 4
+    assert transformers_own("def f(x):")["input_ids"] == tokenizer.encode("def f(x):").ids
+
+
+def test_training_again_gives_the_same_tokenizer() -> None:
+    program = (
+        "from pathlib import Path; import click\n"
+        "from graph_builder.tokenizer import fingerprint, train_tokenizer\n"
+        "files = sorted(Path(click.__file__).parent.glob('*.py'))\n"
+        "print(fingerprint(train_tokenizer((f.read_text() for f in files), 600)))"
+    )
+    runs = [
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        for _ in range(2)
+    ]
+    assert len(runs[0].stdout) == 65
+    assert runs[0].stdout == runs[1].stdout
+
+
+def roberta_folder(folder: Path, *, is_old: bool) -> Path:
+    """Write a folder of RoBERTa's shape: its word pattern, <mask> as the last id."""
+    source = train_tokenizer(["def f(self): return self.value"] * 9, 300)
+    trained = json.loads(source.to_str())["model"]
+    tokens = [token for token in trained["vocab"] if token not in SPECIAL_TOKENS]
+    vocab = {t: i for i, t in enumerate([*SPECIAL_TOKENS[:4], *tokens, "<mask>"])}
+    merges = [" ".join(pair) for pair in trained["merges"]]
+    folder.mkdir()
+    (folder / "vocab.json").write_text(json.dumps(vocab))
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
+    if not is_old:
+        load_tokenizer(folder).save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_a_folder_of_roberta_shape_loads(tmp_path: Path, is_old: bool) -> None:
+    loaded = load_tokenizer(roberta_folder(tmp_path / "roberta", is_old=is_old))
+    ids = special_ids(loaded)
+    assert (ids.start, ids.pad, ids.end, ids.unknown) == (0, 1, 2, 3)
+    assert ids.mask == loaded.get_vocab_size() - 1
+    for data in SOURCES.values():
+        check_bytes(loaded, encode(loaded, decode_source(data)), decode_source(data))
+    assert ids.mask not in encode(loaded, decode_source(SOURCES["specials"])).ids
+
+
+def test_what_cannot_serve_is_refused_in_one_line(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    words = tmp_path / "words.json"
+    vocabulary = {token: token_id for token_id, token in enumerate(SPECIAL_TOKENS)}
+    Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>")).save(str(words))
+    nameless = tmp_path / "nameless.json"
+    nameless.write_text(tokenizer.to_str().replace("<mask>", "[MASK]"))
+    for path, reason in [
+        (tmp_path / "nothing", "no tokenizer can be read"),
+        (words, "keeps every byte"),
+        (nameless, "has no <mask>"),
+    ]:
+        with pytest.raises(UserError, match=reason) as refusal:
+            load_tokenizer(path)
+        assert "\n" not in str(refusal.value)
+    with pytest.raises(UserError, match="at least 261"):
+        train_tokenizer(["x"], 100)
