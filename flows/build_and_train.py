@@ -1,0 +1,72 @@
+"""`python -m flows.build_and_train` (`make build-and-train`): the whole job, with no server.
+
+Runs the flow of pipeline.py on the embedded default or on the sources given, and ends with a
+summary whose numbers are read back from MLflow.
+"""
+
+import argparse
+import sys
+from typing import Any
+
+from flows import defaults, local_prefect
+
+PROGRAM = "build-and-train"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the flow from the command line and return the exit code."""
+    parameters = vars(parse_arguments(argv))
+    local_prefect.apply()  # before prefect is imported
+    from prefect.exceptions import ParameterTypeError  # noqa: PLC0415
+
+    from flows.child_process import CommandFailed  # noqa: PLC0415
+    from flows.pipeline import build_and_train  # noqa: PLC0415
+    from flows.summary import format_summary, read_summary  # noqa: PLC0415
+    from graph_builder.errors import UserError  # noqa: PLC0415
+
+    try:
+        result = build_and_train(**parameters)
+    except ParameterTypeError as error:
+        return fail(str(error), 2)
+    except (CommandFailed, UserError) as error:
+        return fail(str(error), getattr(error, "code", 2))
+    except KeyboardInterrupt:
+        return fail("interrupted", 130)
+    print(format_summary(read_summary(result)))
+    return 0
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Return what was given as arguments; the flow has a default for all else."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Build a data set, train, evaluate and register a GraphMERT model.",
+        argument_default=argparse.SUPPRESS,
+    )
+    specs: dict[str, Any] = {"nargs": "+", "metavar": "SPEC"}
+    parser.add_argument("--train", **specs, help="sources to train on, e.g. path:/my/repository")
+    parser.add_argument("--validation", **specs, help="sources for every choice and the gate")
+    parser.add_argument("--test", **specs, help="sources for final tables only")
+    for name, kind, default, text in (
+        ("vocab_size", int, defaults.VOCAB_SIZE, "token ids of the tokenizer"),
+        ("preset", str, defaults.PRESET, "size of the model: tiny, small, paper or codebert"),
+        ("num_epochs", int, defaults.NUM_EPOCHS, "passes over the training windows"),
+        ("batch_size", int, defaults.BATCH_SIZE, "windows of one update"),
+        ("learning_rate", float, defaults.LEARNING_RATE, "highest rate of the schedule"),
+        ("lambda_mlm", float, defaults.MLM_WEIGHT, "weight of the MLM loss; MNM has the rest"),
+        ("seed", int, defaults.SEED, "of first weights, order and masks"),
+        ("data_dir", str, "data", "folder that holds the data sets"),
+        ("runs_dir", str, "runs", "folder that holds checkpoints and reports"),
+    ):
+        parser.add_argument(f"--{name}", type=kind, help=f"{text} (default: {default})")
+    return parser.parse_args(argv)
+
+
+def fail(message: str, code: int) -> int:
+    """Say in one line what went wrong; return the exit code."""
+    print(f"{PROGRAM}: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

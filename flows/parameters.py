@@ -1,0 +1,29 @@
+"""Types of the flows' parameters: what a form or a command line may ask for, checked up front.
+
+Prefect takes a parameter's description from the flow's docstring and its limits from these types,
+and refuses a wrong value before anything runs.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
+
+from graph_builder.source_spec import parse_spec
+
+
+def checked_spec(text: str) -> str:
+    """Return the spec as it is; raise UserError, a ValueError, for an unknown kind of source."""
+    parse_spec(text)
+    return text
+
+
+SourceSpec = Annotated[str, AfterValidator(checked_spec)]
+SourceSpecs = Annotated[tuple[SourceSpec, ...], Field(min_length=1)]
+Preset = Literal["tiny", "small", "paper", "codebert"]
+Split = Literal["train", "validation", "test"]
+VocabularySize = Annotated[int, Field(ge=300, le=65_535)]
+NumEpochs = PositiveInt
+BatchSize = PositiveInt
+LearningRate = PositiveFloat
+MlmWeight = Annotated[float, Field(ge=0.0, le=1.0)]
+Seed = Annotated[int, Field(ge=0)]

@@ -1,0 +1,162 @@
+"""The summary of a run: read back from MLflow, so its numbers are those that MLflow holds."""
+
+import os
+import shlex
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from flows.evaluate import PREFIX
+from graph_builder.manifest import SPLITS, Manifest, load_manifest
+from graphmert.tracking.registry import REGISTERED_NAME
+from graphmert.tracking.store import open_client
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from flows.pipeline import PipelineResult
+
+
+@dataclass(frozen=True)
+class Change:
+    """A loss on validation before the first update and after the last."""
+
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class RelationScore:
+    accuracy: float
+    macro_f1: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What MLflow holds of one run of the pipeline."""
+
+    run_id: str
+    run_name: str
+    tracking_uri: str
+    manifest: Manifest
+    data_set_path: str
+    is_reused: bool
+    mlm: Change  # nats for each masked token
+    mnm: Change  # nats for each label
+    relations: dict[str, RelationScore]  # of the model and of each baseline, same labels
+    bits_per_byte: float
+    version: str
+    aliases: tuple[str, ...]
+    gate_reason: str
+
+
+def read_summary(result: "PipelineResult") -> Summary:
+    """Read all that the summary says from MLflow."""
+    client = open_client()
+    run = client.get_run(result.run_id)
+    version = client.get_model_version(REGISTERED_NAME, result.registration.version)
+    return Summary(
+        run_id=result.run_id,
+        run_name=run.info.run_name,
+        tracking_uri=os.environ["MLFLOW_TRACKING_URI"],
+        manifest=read_manifest(client, result.run_id),
+        data_set_path=run.data.tags["data_set_path"],
+        is_reused=run.data.tags["data_set_reused"] == "true",
+        mlm=read_change(client, result.run_id, "validation/mlm_loss"),
+        mnm=read_change(client, result.run_id, "validation/mnm_loss"),
+        relations=relation_scores(run.data.metrics),
+        bits_per_byte=run.data.metrics[f"{PREFIX}/bits_per_byte"],
+        version=version.version,
+        aliases=tuple(version.aliases),
+        gate_reason=version.tags["gate_reason"],
+    )
+
+
+def read_manifest(client: "MlflowClient", run_id: str) -> Manifest:
+    with TemporaryDirectory() as folder:
+        return load_manifest(Path(client.download_artifacts(run_id, "data_set", folder)))
+
+
+def read_change(client: "MlflowClient", run_id: str, name: str) -> Change:
+    """Return the first and the last value of a metric's series."""
+    history = sorted(client.get_metric_history(run_id, name), key=lambda metric: metric.step)
+    return Change(history[0].value, history[-1].value)
+
+
+def relation_scores(metrics: dict[str, float]) -> dict[str, RelationScore]:
+    """Return the scores of the model and of the baselines from a run's metrics."""
+    names = {
+        "model": "relation",
+        "count table": "baseline_count_table",
+        "majority class": "baseline_majority",
+    }
+    return {
+        name: RelationScore(
+            metrics[f"{PREFIX}/{metric}_accuracy"], metrics[f"{PREFIX}/{metric}_macro_f1"]
+        )
+        for name, metric in names.items()
+    }
+
+
+def format_summary(summary: Summary) -> str:
+    """Return the summary as lines for a terminal."""
+    lines = [*data_lines(summary), "", *score_lines(summary), "", *model_lines(summary)]
+    return "\n".join(["", *lines])
+
+
+def data_lines(summary: Summary) -> list[str]:
+    manifest = summary.manifest
+    state = "reused, nothing has changed" if summary.is_reused else "built"
+    lines = [f"Data set {manifest.digest[:12]} ({state}): {summary.data_set_path}"]
+    for split in SPLITS:
+        sources = [source for source in manifest.sources if source.split == split]
+        lines.append(
+            f"  {split:<10}  {manifest.num_windows(split):>7,} windows of"
+            f" {sum(source.num_files for source in sources):>5,} files,"
+            f" {sum(source.num_triples for source in sources):>8,} triples:"
+            f" {', '.join(source.source for source in sources)}"
+        )
+    return [*lines, f"  rejected    {rejected_line(manifest)}"]
+
+
+def rejected_line(manifest: Manifest) -> str:
+    """Count what the builder left out, by reason."""
+    files = Counter(reason for source in manifest.sources for _, reason, _ in source.rejected)
+    windows = Counter[str]()
+    triples = Counter[str]()
+    for source in manifest.sources:
+        windows.update(source.duplicates)
+        for reason, relations in source.unplaced.items():
+            triples[reason] += sum(relations.values())
+    parts = [f"{num:,} files {reason}" for reason, num in sorted(files.items())] or ["no files"]
+    parts += [f"{num:,} windows {kind} duplicates" for kind, num in sorted(windows.items()) if num]
+    parts += [f"{num:,} triples {reason}" for reason, num in sorted(triples.items()) if num]
+    return "; ".join(parts)
+
+
+def score_lines(summary: Summary) -> list[str]:
+    lines = [
+        "Validation               before    after",
+        f"  MLM loss              {summary.mlm.before:>7.3f}  {summary.mlm.after:>7.3f}"
+        "   nats for each masked token",
+        f"  MNM loss              {summary.mnm.before:>7.3f}  {summary.mnm.after:>7.3f}"
+        "   nats for each label; ln 12 = 2.485 is a blind guess",
+        "Relations              accuracy macro-F1",
+    ]
+    for name, score in summary.relations.items():
+        lines.append(f"  {name:<20}  {score.accuracy:>7.1%}  {score.macro_f1:>7.3f}")
+    return [*lines, f"Bits for each masked byte       {summary.bits_per_byte:.3f}"]
+
+
+def model_lines(summary: Summary) -> list[str]:
+    aliases = ", ".join(summary.aliases) or "no alias"
+    uri = shlex.quote(summary.tracking_uri)
+    lines = [
+        f"Model {REGISTERED_NAME} version {summary.version} ({aliases}): {summary.gate_reason}",
+        f"MLflow run {summary.run_id}: {summary.run_name}",
+    ]
+    if summary.tracking_uri.startswith("http"):
+        return [*lines, f"MLflow UI: {summary.tracking_uri}"]
+    return [*lines, f"MLflow UI: make mlflow-ui  (or: mlflow ui --backend-store-uri {uri})"]

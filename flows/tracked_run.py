@@ -1,0 +1,50 @@
+"""The MLflow run of a flow: opened with what it is about, closed with how it ended."""
+
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from prefect import runtime
+from prefect.exceptions import TerminationSignal
+
+from graphmert.tracking.run import end_run, start_run
+
+
+@contextmanager
+def tracked_run(name: str, parameters: Mapping[str, object]) -> Iterator[str]:
+    """Open an MLflow run and yield its id; it ends as FINISHED, FAILED or KILLED."""
+    run_id = start_run(name, origin(), parameters)
+    status = "FAILED"
+    try:
+        yield run_id
+        status = "FINISHED"
+    except (KeyboardInterrupt, SystemExit, TerminationSignal):
+        status = "KILLED"
+        raise
+    finally:
+        end_run(run_id, status)
+
+
+def origin() -> dict[str, str]:
+    """Return the tags that lead from an MLflow run back to the flow run and the code."""
+    tags = {
+        "prefect.flow_run_id": runtime.flow_run.id,
+        "prefect.flow_run_name": runtime.flow_run.name,
+        "prefect.flow_name": runtime.flow_run.flow_name,
+        "prefect.deployment": runtime.deployment.name,
+        "mlflow.source.git.commit": git_commit(),
+    }
+    return {name: str(value) for name, value in tags.items() if value}
+
+
+def git_commit() -> str | None:
+    """Return the commit of this checkout, with a mark where files differ; None outside git."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return described.stdout.strip() or None
