@@ -41,7 +41,7 @@ def decayed_attention(
     `query`, `key`, `value` and the result are (H, B, N, S), heads first because the decay's table
     (H, D) is; decay None leaves the scores as they are.
     """
-    scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5  # (H, B, N, N)
+    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)  # (H, B, N, N)
     if decay is not None:
         # One gather along a row of the table a head: its backward is a plain sum for each distance.
         where = scope.distances.view(1, -1).expand(decay.shape[0], -1)

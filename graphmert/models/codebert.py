@@ -42,9 +42,10 @@ def load_codebert(name_or_path: str | Path, overrides: Mapping[str, Any]) -> Gra
             f"{name_or_path} is a {source.model_type!r} model; from_codebert needs RoBERTa's shape "
             "with the gelu activation"
         )
-    roberta, loading = RobertaForMaskedLM.from_pretrained(
+    loaded: Any = RobertaForMaskedLM.from_pretrained(
         name_or_path, dtype=torch.float32, output_loading_info=True
     )
+    roberta, loading = loaded
     model = GraphMERTModel(_configuration(source, overrides))
     weights = _encoder_weights(roberta.roberta.state_dict(), model)
     if not any(name.startswith("lm_head.") for name in loading["missing_keys"]):

@@ -1,11 +1,13 @@
 """The model's configuration, and its presets: `tiny`, `small`, `paper` and `codebert`."""
 
-from typing import Literal
+from typing import Any, Final
 
 from transformers import PreTrainedConfig
 
 from graph_builder.layout import ChainLayout
 from graph_builder.relations import NUM_RELATIONS
+
+RELATION_INPUTS: Final = ("root_and_leaf", "root")
 
 
 class GraphMERTConfig(PreTrainedConfig):
@@ -25,7 +27,7 @@ class GraphMERTConfig(PreTrainedConfig):
     num_roots: int = ChainLayout().num_roots  # tokens of a window
     leaves_per_root: int = ChainLayout().leaves_per_root  # leaf slots of each root
     num_relations: int = NUM_RELATIONS  # K
-    relation_input: Literal["root_and_leaf", "root"] = "root_and_leaf"  # states the head reads
+    relation_input: str = "root_and_leaf"  # final states that the relation head reads, or "root"
     hgat_dropout: float = 0.3  # on W_r h_j (arXiv 2510.09580, released settings)
 
     use_decay: bool = True  # False: plain attention
@@ -38,12 +40,17 @@ class GraphMERTConfig(PreTrainedConfig):
     eos_token_id: int | list[int] | None = 2
     tie_word_embeddings: bool = True
 
-    def validate_architecture(self) -> None:
-        """Refuse sizes that do not fit together; run at construction."""
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Refuse settings that do not fit together."""
+        super().__post_init__(**kwargs)
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not a multiple of "
                 f"num_attention_heads {self.num_attention_heads}"
+            )
+        if self.relation_input not in RELATION_INPUTS:
+            raise ValueError(
+                f"relation_input {self.relation_input!r} is not one of {', '.join(RELATION_INPUTS)}"
             )
 
     @property
@@ -64,7 +71,8 @@ def tiny(vocab_size: int = 8192) -> GraphMERTConfig:
         hidden_size=128,
         num_hidden_layers=2,
         num_attention_heads=4,
-        intermediate_size=512,
+        intermediate_size=256,
+        hidden_dropout_prob=0.0,  # a few epochs of a small model do not overfit
     )
 
 
