@@ -4,15 +4,22 @@ Callers pass run ids, not an active run: the steps of a pipeline are separate pr
 retried one by one.
 """
 
+import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from graph_builder.dataset import open_dataset
+from graph_builder.manifest import SPLITS, Manifest
+from graph_builder.record import SCHEMA
 from graphmert.evaluation.report import EvaluationReport
 from graphmert.tracking.store import EXPERIMENT, experiment_id, open_client
 
-MAX_PARAMETERS_PER_CALL = 100  # MLflow's limit, as are the two lengths below
+DATASET_NAME = "graphmert-chain-graphs"
+MAX_PARAMETERS_PER_CALL = 100  # this and the lengths below are MLflow's limits
 MAX_PARAMETER_LENGTH = 6000
 MAX_SOURCE_LENGTH = 65_535
+MAX_DIGEST_LENGTH = 36
 
 
 def start_run(
@@ -70,10 +77,59 @@ def flatten(parameters: Mapping[str, object], prefix: str = "") -> dict[str, str
     return flat
 
 
+def log_dataset(run_id: str, dataset_dir: Path, context: str = "training") -> None:
+    """Log a data set as an input of the run, with its digest, sources, columns and sizes."""
+    from mlflow.entities import Dataset as DatasetEntity  # noqa: PLC0415
+    from mlflow.entities import DatasetInput, InputTag  # noqa: PLC0415
+
+    manifest = open_dataset(dataset_dir).manifest
+    entity = DatasetEntity(
+        name=DATASET_NAME,
+        digest=manifest.digest[:MAX_DIGEST_LENGTH],
+        source_type="graph-builder",
+        source=_source_json(manifest),
+        schema=_schema_json(),
+        profile=json.dumps(dataset_profile(manifest)),
+    )
+    client = open_client()
+    client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", context)])])
+    client.set_tag(run_id, "data_set_digest", manifest.digest)
+
+
+def dataset_profile(manifest: Manifest) -> dict[str, int]:
+    """Return the sizes of a data set, flat."""
+    return {
+        "num_sources": len(manifest.sources),
+        "num_files": sum(source.num_files for source in manifest.sources),
+        "num_triples": sum(source.num_triples for source in manifest.sources),
+        "num_rejected_files": sum(len(source.rejected) for source in manifest.sources),
+        "vocab_size": manifest.tokenizer.vocab_size,
+        **{f"num_{split}_windows": manifest.num_windows(split) for split in SPLITS},
+    }
+
+
+def _source_json(manifest: Manifest) -> str:
+    sources = [
+        {"source": source.source, "revision": source.revision, "split": source.split}
+        for source in manifest.sources
+    ]
+    text = json.dumps({"builder": manifest.builder, "sources": sources})
+    if len(text) > MAX_SOURCE_LENGTH:  # hundreds of sources: the manifest has them all
+        text = json.dumps({"builder": manifest.builder, "num_sources": len(sources)})
+    return text
+
+
+def _schema_json() -> str:
+    """Return the record's columns in the form that the MLflow UI draws."""
+    columns = [
+        {"name": field.name, "type": str(field.type), "required": not field.nullable}
+        for field in SCHEMA
+    ]
+    return json.dumps({"mlflow_colspec": columns})
+
+
 def log_evaluation(run_id: str, report: EvaluationReport, prefix: str, step: int = 0) -> None:
     """Log a report: metrics as `prefix/name`, the whole as JSON, the confusion matrix drawn."""
-    import time  # noqa: PLC0415
-
     from mlflow.entities import Metric  # noqa: PLC0415
 
     from graphmert.evaluation.figures import draw_confusion_matrix  # noqa: PLC0415

@@ -1,0 +1,55 @@
+"""Fixtures of the model's tests: a real MLflow store, a tiny checkpoint, a report."""
+
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from graph_builder.tokenizer import train_tokenizer
+from graphmert.evaluation.metrics import report_relations
+from graphmert.evaluation.report import EvaluationReport
+
+
+@pytest.fixture(scope="session")
+def mlflow_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store for the session: making its tables takes seconds."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture
+def mlflow_store(mlflow_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a real SQLite store MLflow's own for one test; return its folder."""
+    from graphmert.tracking.store import use_store  # noqa: PLC0415
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{mlflow_folder / 'mlflow.db'}")
+    use_store()
+    return mlflow_folder
+
+
+@pytest.fixture
+def a_report() -> EvaluationReport:
+    relations = report_relations(
+        np.array([0, 1, 2, 2]), np.array([0, 2, 2, 1]), np.array([True, False, False, False])
+    )
+    return EvaluationReport(
+        num_windows=3,
+        num_masked_tokens=10,
+        num_masked_bytes=40,
+        mlm_loss=5.5,
+        mlm_accuracy=0.25,
+        bits_per_byte=2.0,
+        mnm_loss=2.5,
+        relations=relations,
+        num_knowledge_only_tokens=2,
+        knowledge_only_accuracy=0.5,
+        baselines={"majority": relations},
+    )
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Tokenizer:
+    """A small tokenizer of real code, trained on the installed click."""
+    files = sorted(Path(click.__file__).parent.glob("*.py"))
+    return train_tokenizer((file.read_text(encoding="utf-8") for file in files), 1000)
