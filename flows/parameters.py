@@ -17,8 +17,13 @@ def checked_spec(text: str) -> str:
     return text
 
 
-SourceSpec = Annotated[str, AfterValidator(checked_spec)]
-SourceSpecs = Annotated[tuple[SourceSpec, ...], Field(min_length=1)]
+# What a form can check by itself, before a run is made; `checked_spec` has the last word.
+FORM_PATTERN = r"^(stdlib|path:.+|installed:.+|git\+.+@.+|pypi:.+==.+)$"
+
+SourceSpec = Annotated[
+    str, AfterValidator(checked_spec), Field(json_schema_extra={"pattern": FORM_PATTERN})
+]
+SourceSpecs = tuple[SourceSpec, ...]
 Preset = Literal["tiny", "small", "paper", "codebert"]
 Split = Literal["train", "validation", "test"]
 VocabularySize = Annotated[int, Field(ge=300, le=65_535)]
