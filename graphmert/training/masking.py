@@ -5,7 +5,7 @@ Words: a hidden leaf is out of attention and H-GAT and has no label; a masked on
 Everything is a pure function of (seed, epoch, window id, window), see `counter_random.py`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -79,8 +79,12 @@ def mask_batch(
 
 
 def evaluation_masks(batch: RaggedBatch, settings: MaskSettings, vocab_size: int) -> MaskedBatch:
-    """Mask held-out windows: the same for every run, epoch and batch."""
-    return mask_batch(batch, settings, EVALUATION_SEED, EVALUATION_EPOCH, vocab_size)
+    """Mask held-out windows: the same for every run, epoch and batch.
+
+    Everything chosen is masked: what is asked for is never to be seen.
+    """
+    unseen = replace(settings, masked_share=1.0, random_share=0.0)
+    return mask_batch(batch, unseen, EVALUATION_SEED, EVALUATION_EPOCH, vocab_size)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_windows import VOCAB_SIZE, random_table
+from random_tables import VOCAB_SIZE, random_table
 from torch import Tensor
 
+from graph_builder.layout import ChainLayout
 from graphmert.data.counter_random import integers, uniform, window_keys
 from graphmert.data.windows import RaggedBatch
 from graphmert.training.losses import NO_LABEL
@@ -79,6 +80,15 @@ def test_masks_change_with_seed_and_with_epoch_and_held_out_ones_never() -> None
     assert torch.equal(evaluation_masks(batch, RATES, VOCAB_SIZE).mlm_labels, masks[3])
 
 
+def test_what_evaluation_asks_for_is_never_to_be_seen() -> None:
+    batch = random_table(0, num_windows=40).batch(range(40))
+    masked = evaluation_masks(batch, RATES, VOCAB_SIZE)
+    assert (masked.root_input_ids[masked.mlm_labels != NO_LABEL] == MASK).all()
+    is_asked = masked.relation_labels != NO_LABEL
+    assert is_asked.any()
+    assert (masked.relation_inputs[is_asked] == RATES.num_relations).all()
+
+
 @settings(max_examples=40, deadline=None)
 @given(table_seed=st.integers(0, 1000), seed=st.integers(0, 1000))
 def test_hidden_and_masked_leaves_agree_with_a_loop(table_seed: int, seed: int) -> None:
@@ -141,7 +151,7 @@ def test_labels_and_inputs_fit_together(seed: int) -> None:
 
 
 def test_shares_are_those_of_the_settings() -> None:
-    batch = random_table(7, num_windows=1500, max_roots=128).batch(range(1500))
+    batch = random_table(7, 1500, ChainLayout()).batch(range(1500))
     masked = mask_batch(batch, RATES, 0, 0, VOCAB_SIZE)
     is_chosen = masked.mlm_labels != NO_LABEL
     num_maskable = np.bincount(batch.root_windows[batch.root_bytes > 0], minlength=1500)
@@ -164,8 +174,8 @@ def test_shares_are_those_of_the_settings() -> None:
 def test_spans_have_the_lengths_of_a_truncated_geometric_distribution() -> None:
     """One span of budget in a long window is rarely cut or merged, so runs show its length."""
     rates = replace(RATES, mlm_share=0.06)
-    table = random_table(3, num_windows=2000, max_roots=128)
-    batch = table.batch((table.root_offsets.diff() > 120).nonzero().flatten())
+    table = random_table(3, 1500, ChainLayout())
+    batch = table.batch((table.root_offsets.diff() > 100).nonzero().flatten())
     chosen = mask_batch(batch, rates, 0, 0, VOCAB_SIZE).mlm_labels != NO_LABEL
     runs = [len(list(group)) for is_in, group in groupby(chosen.tolist()) if is_in]
     weights = 0.8 ** np.arange(7)
