@@ -28,7 +28,7 @@ class GraphInputs:
     root_index: Tensor  # (B, N) 0 .. num_roots - 1: a root's own index, a leaf's owner
     leaf_slot: Tensor  # (B, N) 0 .. leaves_per_root - 1; -1 for a root
     edge_leaf: Tensor  # (B, E) where the leaf stands in the row; -1 no edge
-    edge_root: Tensor  # (B, E) where the root stands whose slot the leaf fills
+    edge_root: Tensor  # (B, E) where the root stands whose slot the leaf fills; -1 not here
     edge_head_start: Tensor  # (B, E) where the head mention's first token stands
     edge_head_length: Tensor  # (B, E) tokens of the head mention, >= 1
     edge_relation: Tensor  # (B, E) 0 .. K - 1; K = masked (present, but unknown)

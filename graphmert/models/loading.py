@@ -51,6 +51,6 @@ def _check_fit(folder: Path, model: GraphMERTModel, weights: dict[str, Tensor]) 
     if wrong:
         name = wrong[0]
         raise ValueError(
-            f"{folder}: the weights do not fit config.json: {len(wrong)} differ, first {name}: "
-            f"shape {wanted.get(name, 'none')} by config.json, {found.get(name, 'none')} in the file"
+            f"{folder}: the weights do not fit config.json: {len(wrong)} differ, first {name}, "
+            f"{wanted.get(name, 'none')} by config.json but {found.get(name, 'none')} in the file"
         )
