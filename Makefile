@@ -3,24 +3,39 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# What an environment with the CPU build of torch takes, with room for the build; the CUDA build
+# takes about 8 GiB: set REQUIRED_MIB to be told before and not by pip.
 REQUIRED_MIB ?= 4096
+MLFLOW_PORT ?= 5000
 
-.PHONY: setup build-and-train test check format clean
+.DELETE_ON_ERROR:
+.PHONY: setup build-and-train mlflow-ui test check format clean
 
 setup: $(READY)
 
+# An environment without the mark was interrupted half-way: it is made again.
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "make setup: Python 3.11 or newer is needed; name one with PYTHON=/path/to/python" >&2; exit 1; }
-	@free=$$(df -Pm . | awk 'NR == 2 { print $$4 }'); test "$$free" -ge $(REQUIRED_MIB) || \
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "make setup: $(PYTHON) has no venv module; install it (Debian: python3-venv)" >&2; exit 1; }
+	@free=$$(df -Pm . | awk 'NR == 2 { print $$4 }'); \
+	  test -e $(READY) || test "$$free" -ge $(REQUIRED_MIB) || \
 	  { echo "make setup: $(REQUIRED_MIB) MiB of free disk are needed here, $$free MiB are left" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	@test -e $(READY) || rm -rf $(VENV)
+	@test -e $(READY) || $(PYTHON) -m venv $(VENV)
+	@echo "make setup: installing the pinned dependencies into $(VENV) (a few minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint constraints.txt --editable '.[dev]'
 	@touch $(READY)
 
 build-and-train: setup
 	@$(BIN)/python -m flows.build_and_train $(ARGS)
+
+mlflow-ui: setup
+	@echo "MLflow UI: http://127.0.0.1:$(MLFLOW_PORT) (end it with Ctrl-C)"
+	@$(BIN)/mlflow ui --port $(MLFLOW_PORT) \
+	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
 
 test: setup
 	$(BIN)/python -m pytest $(ARGS)
