@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture()
+@pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A checkout with no environment, as far as `make setup` looks at it."""
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
@@ -28,7 +28,7 @@ def make(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.fixture()
+@pytest.fixture
 def fake_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python whose environments hold no packages and whose pip fails, for want of a network."""
     script = tmp_path_factory.mktemp("bin") / "python"
