@@ -1,0 +1,176 @@
+"""The last steps of a build: drop duplicates, put shards and tokenizer in place, the manifest last.
+
+A reader never sees half of it: until the manifest names them, new files are not part of anything.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from graph_builder.build_plan import BuildPlan, PlannedShard
+from graph_builder.build_tokenizer import BuildTokenizer
+from graph_builder.duplicates import COLUMNS, SeenWindows, Verdict
+from graph_builder.errors import UserError
+from graph_builder.manifest import (
+    MANIFEST_NAME,
+    SPLITS,
+    Manifest,
+    ShardEntry,
+    SourceEntry,
+    save_manifest,
+)
+from graph_builder.shards import ShardFormat, file_sha256, read_shard, write_rows
+from graph_builder.source_report import SourceReport
+from graph_builder.whole_file import TEMPORARY_SUFFIX, whole_file
+
+
+@dataclass(frozen=True)
+class Newcomer:
+    """A shard that was built, before it is compared with what is there."""
+
+    planned: PlannedShard
+    key: str
+    path: Path
+    report: SourceReport
+
+
+def assemble(
+    plan: BuildPlan,
+    kept: Sequence[ShardEntry],
+    newcomers: Sequence[Newcomer],
+    tokenizer: BuildTokenizer,
+) -> Manifest:
+    """Write the data set; raise UserError, before anything is touched, where a split is empty.
+
+    kept: shards of the base that stay; newcomers: in the order of their arrival.
+    """
+    output = plan.settings.output
+    shard_format = tokenizer.shard_format(plan.settings.layout)
+    verdicts = _judge(output, kept, newcomers)
+    _check_splits(kept, newcomers, verdicts)
+    if not plan.is_extension:
+        # From here to the end the folder is no data set: what it was is taken apart.
+        (output / MANIFEST_NAME).unlink(missing_ok=True)
+        _copy_tokenizer(tokenizer.path, output / tokenizer.entry.path)
+    pairs = list(zip(newcomers, verdicts, strict=True))
+    shards = [*kept, *(_place(output, *pair, shard_format) for pair in pairs)]
+    manifest = Manifest(
+        shard_format=shard_format,
+        builder=plan.versions,
+        settings=plan.identity,
+        inputs=plan.inputs,
+        tokenizer=tokenizer.entry,
+        sources=tuple(sorted(_sources(plan, kept, pairs), key=_source_order)),
+        shards=tuple(sorted(shards, key=lambda shard: (SPLITS.index(shard.split), shard.path))),
+    )
+    save_manifest(output, manifest)
+    _sweep(output, manifest)
+    return manifest
+
+
+def _judge(
+    output: Path, kept: Sequence[ShardEntry], newcomers: Sequence[Newcomer]
+) -> list[Verdict]:
+    seen = SeenWindows()
+    splits = [shard.split for shard in kept] + [new.planned.split for new in newcomers]
+    for index, shard in enumerate(kept):
+        seen.admit(_read(output / shard.path), shard.split, _is_asked_later(splits, index))
+    return [
+        seen.admit(_read(new.path), new.planned.split, _is_asked_later(splits, index))
+        for index, new in enumerate(newcomers, start=len(kept))
+    ]
+
+
+def _read(path: Path) -> pa.Table:
+    return read_shard(path, columns=COLUMNS)
+
+
+def _is_asked_later(splits: Sequence[str], index: int) -> bool:
+    return any(split != splits[index] for split in splits[index + 1 :])
+
+
+def _check_splits(
+    kept: Sequence[ShardEntry], newcomers: Sequence[Newcomer], verdicts: Sequence[Verdict]
+) -> None:
+    for split in SPLITS:
+        num_windows = sum(shard.num_windows for shard in kept if shard.split == split)
+        mine = [index for index, new in enumerate(newcomers) if new.planned.split == split]
+        num_windows += sum(int(verdicts[index].is_kept.sum()) for index in mine)
+        if num_windows == 0:
+            labels = ", ".join(newcomers[index].planned.source.label for index in mine)
+            raise UserError(
+                f"{split} is empty: {labels}: no code, or none that another source lacks: "
+                f"add a source with --{split}"
+            )
+
+
+def _copy_tokenizer(source: Path, target: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    for file in sorted(source.iterdir()):
+        with whole_file(target / file.name) as temporary:
+            shutil.copyfile(file, temporary)
+
+
+def _place(
+    output: Path, newcomer: Newcomer, verdict: Verdict, shard_format: ShardFormat
+) -> ShardEntry:
+    """Write the windows that stay to their place in the data set."""
+    name = newcomer.planned.path(newcomer.key)
+    path = output / name
+    if verdict.is_kept.all():
+        with whole_file(path) as temporary:
+            shutil.copyfile(newcomer.path, temporary)
+    else:
+        table = read_shard(newcomer.path, shard_format)
+        write_rows(path, table.take(np.flatnonzero(verdict.is_kept)), shard_format)
+    return ShardEntry(
+        path=name,
+        source=newcomer.planned.source.label,
+        split=newcomer.planned.split,
+        key=newcomer.key,
+        num_windows=int(verdict.is_kept.sum()),
+        num_bytes=path.stat().st_size,
+        sha256=file_sha256(path),
+    )
+
+
+def _sources(
+    plan: BuildPlan, kept: Sequence[ShardEntry], pairs: Sequence[tuple[Newcomer, Verdict]]
+) -> list[SourceEntry]:
+    labels = {shard.source for shard in kept}
+    before = plan.base.manifest.sources if plan.base and plan.is_extension else ()
+    generation = max((source.generation for source in before), default=-1) + 1
+    new = [_source_entry(newcomer, verdict, generation) for newcomer, verdict in pairs]
+    return [*(source for source in before if source.source in labels), *new]
+
+
+def _source_entry(newcomer: Newcomer, verdict: Verdict, generation: int) -> SourceEntry:
+    source = newcomer.planned.source
+    return SourceEntry(
+        source=source.label,
+        revision=source.revision,
+        content_sha256=source.content_sha256,
+        split=newcomer.planned.split,
+        generation=generation,
+        duplicates={"exact": verdict.num_exact, "near": verdict.num_near},
+        **asdict(newcomer.report),
+    )
+
+
+def _source_order(source: SourceEntry) -> tuple[int, str]:
+    return SPLITS.index(source.split), source.source
+
+
+def _sweep(output: Path, manifest: Manifest) -> None:
+    """Remove the shards that the manifest does not name, and what a killed build left."""
+    named = {output / shard.path for shard in manifest.shards}
+    for path in (output / "shards").rglob("*.parquet"):
+        if path not in named:
+            path.unlink()
+    for path in output.rglob(f".*{TEMPORARY_SUFFIX}"):
+        if path.is_file():
+            path.unlink()

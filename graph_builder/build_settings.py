@@ -1,0 +1,60 @@
+"""The settings of a build, and the part of them that changes its outcome."""
+
+import importlib.metadata
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from graph_builder import BUILDER_VERSION
+from graph_builder.chains import ChainSettings
+from graph_builder.layout import ChainLayout
+
+DEFAULT_VOCAB_SIZE: Final = 8192
+# Libraries that decide on the bytes of a shard.
+_LIBRARIES: Final = ("numpy", "pyarrow", "rensa", "tokenizers", "tree-sitter", "tree-sitter-python")
+
+
+def default_cache_dir() -> Path:
+    """Return the folder for what is fetched: below $XDG_CACHE_HOME, else ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "graph-builder"
+
+
+@dataclass(frozen=True)
+class BuildSettings:
+    output: Path  # folder of the data set
+    train: tuple[str, ...] = ()  # source specs for each split ..
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()  # .. and those whose hash decides on the split
+    tokenizer: Path | None = None  # load this one; None: train one on the training sources
+    vocab_size: int = DEFAULT_VOCAB_SIZE  # tokens of a tokenizer that is trained here, at most
+    leaves: Literal["local", "knowledge", "both"] = "both"  # which leaves go in
+    max_knowledge_leaves: int = 32  # in a window
+    layout: ChainLayout = field(default_factory=ChainLayout)
+    num_processes: int = 1  # sources that are built at the same time
+    cache_dir: Path = field(default_factory=default_cache_dir)  # git repositories and wheels
+
+    @property
+    def chain_settings(self) -> ChainSettings:
+        return ChainSettings(self.leaves, self.max_knowledge_leaves, self.layout)
+
+    def identity(self, tokenizer_fingerprint: str | None) -> dict[str, Any]:
+        """Return the settings that change the outcome, besides the sources.
+
+        tokenizer_fingerprint: of the tokenizer that is loaded; None where one is trained.
+        """
+        return {
+            "leaves": self.leaves,
+            "max_knowledge_leaves": self.max_knowledge_leaves,
+            "num_roots": self.layout.num_roots,
+            "leaves_per_root": self.layout.leaves_per_root,
+            "tokenizer": tokenizer_fingerprint or f"trained, at most {self.vocab_size} tokens",
+        }
+
+
+def builder_versions() -> dict[str, str]:
+    """Return the versions of all code that decides on the bytes of a data set."""
+    libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"graph_builder": BUILDER_VERSION, **libraries}

@@ -1,0 +1,52 @@
+"""Worker processes: run one function over many tasks, on as many processes as asked for."""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+class WorkerDied(RuntimeError):
+    """A worker process ended in the midst of its work, most often for want of memory."""
+
+
+def run_tasks(
+    function: Callable[[Task], Result], tasks: Sequence[Task], num_processes: int
+) -> Iterator[tuple[Task, Result]]:
+    """Yield each task with its result as soon as it is done; tasks start in the order given.
+
+    An exception of `function` ends the run; raises WorkerDied where a process was killed.
+    """
+    if min(num_processes, len(tasks)) <= 1:
+        yield from ((task, function(task)) for task in tasks)
+        return
+    # Started anew rather than forked: the tokenizer's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    workers = min(num_processes, len(tasks))
+    with ProcessPoolExecutor(workers, context, initializer=_end_with_parent) as executor:
+        futures = {executor.submit(function, task): task for task in tasks}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            raise WorkerDied("a worker process was killed: is there enough memory?") from error
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is gone: a killed build leaves nobody at work."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
