@@ -8,7 +8,9 @@ import argparse
 import sys
 from typing import Any
 
-from flows import defaults, local_prefect
+from flows import defaults, local_settings
+from flows.parameters import checked_spec
+from graph_builder.errors import UserError
 
 PROGRAM = "build-and-train"
 
@@ -16,15 +18,31 @@ PROGRAM = "build-and-train"
 def main(argv: list[str] | None = None) -> int:
     """Run the flow from the command line and return the exit code."""
     parameters = vars(parse_arguments(argv))
-    local_prefect.apply()  # before prefect is imported
+    try:
+        check_sources(parameters)
+    except UserError as error:
+        return fail(str(error), 2)
+    return run(parameters)
+
+
+def check_sources(parameters: dict[str, Any]) -> None:
+    """Refuse an unknown kind of source at once; the flow would, some seconds later."""
+    for split in ("train", "validation", "test"):
+        for spec in parameters.get(split, ()):
+            checked_spec(spec)
+
+
+def run(parameters: dict[str, Any]) -> int:
+    """Run the flow, print the summary and return the exit code."""
+    local_settings.apply()  # before prefect is imported
     from prefect.exceptions import ParameterTypeError  # noqa: PLC0415
 
     from flows.child_process import CommandFailed  # noqa: PLC0415
     from flows.pipeline import build_and_train  # noqa: PLC0415
     from flows.summary import format_summary, read_summary  # noqa: PLC0415
-    from graph_builder.errors import UserError  # noqa: PLC0415
 
     try:
+        build_and_train.validate_parameters(parameters)  # before a server is started for the run
         result = build_and_train(**parameters)
     except ParameterTypeError as error:
         return fail(str(error), 2)
