@@ -1,0 +1,128 @@
+"""Knowledge: which settled facts a window gets from the rest of its repository.
+
+Candidates are the facts about each entity that a name in the window leads to. Three rules keep
+them from telling the model what the window says:
+
+- Where the evidence is decides, not what the window's text says: a fact stated in this window's
+  bytes is no candidate, one stated anywhere else is.
+- Choice and order come from a hash of the names in the facts alone, so they are the same whatever
+  else the window says. The functions here never see its text, its tokens or its triples.
+- A chosen fact that equals a local triple is that triple: it is not added twice, and it is masked
+  by the stricter rule of local leaves, because the window says it too. Its place in the budget
+  stays used. Were it given to the next fact in line, a look at which facts are there would tell
+  what the window says, or, for an answer that is masked, what it is not. For the same reason a
+  chosen fact that finds no free slots is left out and counted, not replaced.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+from zlib import crc32
+
+from graph_builder.entities import Fact, Reference
+
+Key = tuple[str, int, str]  # head, relation, tail
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenFact:
+    """A fact for a window, with the names there that lead to what it is about."""
+
+    fact: Fact
+    references: tuple[Reference, ...]
+
+    @property
+    def key(self) -> Key:
+        return self.fact.head, self.fact.relation, self.fact.tail
+
+    @property
+    def leaf_name(self) -> str:
+        """Return what its leaves spell: the end of the fact that the reference is not."""
+        return self.fact.head if self.fact.is_reversed else self.fact.tail
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """The bytes `start` .. `end` - 1 of a file."""
+
+    path: str
+    start: int
+    end: int
+
+    def holds(self, fact: Fact) -> bool:
+        """Return whether the evidence of `fact` lies here."""
+        return fact.path == self.path and self.start <= fact.site < self.end
+
+
+class FactShelf:
+    """The facts of a repository, each entity's in hash order, sorted once."""
+
+    def __init__(self, facts_of: Callable[[str], Sequence[Fact]]) -> None:
+        self._facts_of = facts_of
+        self._sorted: dict[str, list[Fact]] = {}
+
+    def facts(self, entity: str) -> list[Fact]:
+        """Return the facts about `entity` in hash order."""
+        if entity not in self._sorted:
+            facts = list(self._facts_of(entity))
+            self._sorted[entity] = in_hash_order(facts, lambda f: (f.head, f.relation, f.tail))
+        return self._sorted[entity]
+
+    def _outside(self, entity: str, extent: Extent) -> Iterator[Fact]:
+        return (fact for fact in self.facts(entity) if not extent.holds(fact))
+
+    def choose(
+        self,
+        references: Iterable[Reference],
+        extent: Extent,
+        num_leaves_of: Callable[[str], int],
+        max_leaves: int,
+    ) -> list[ChosenFact]:
+        """Return the facts for the window at `extent`, up to `max_leaves` leaf tokens in all.
+
+        Each entity gives its first fact before one gives its second, and so on.
+        """
+        by_entity: dict[str, list[Reference]] = {}
+        for reference in references:
+            by_entity.setdefault(reference.entity, []).append(reference)
+        turns = [
+            (turn, crc32(entity.encode()), entity, fact)
+            for entity in by_entity
+            for turn, fact in enumerate(islice(self._outside(entity, extent), max_leaves))
+        ]
+        turns.sort(key=lambda turn: turn[:3])
+        chosen: dict[Key, ChosenFact] = {}
+        for _, _, entity, fact in turns:
+            candidate = ChosenFact(fact, tuple(by_entity[entity]))
+            num_leaves = num_leaves_of(candidate.leaf_name)
+            if candidate.key not in chosen and num_leaves <= max_leaves:
+                chosen[candidate.key] = candidate
+                max_leaves -= num_leaves
+        return list(chosen.values())
+
+
+def in_hash_order(items: Iterable[Item], key_of: Callable[[Item], Key]) -> list[Item]:
+    """Sort by a hash of (head, tail), which says nothing of the relation.
+
+    Items that share head and tail differ in relation alone; a second hash of the two names
+    decides which of them comes first.
+    """
+    by_pair: dict[tuple[int, str, str], list[tuple[int, Item]]] = {}
+    for item in items:
+        head, relation, tail = key_of(item)
+        by_pair.setdefault((_pair_hash(head, tail), head, tail), []).append((relation, item))
+    ordered = []
+    for pair in sorted(by_pair):
+        group = by_pair[pair]
+        if len(group) > 1:
+            group.sort(key=lambda entry: entry[0])
+            turn = _pair_hash(pair[2], pair[1]) % len(group)
+            group = group[turn:] + group[:turn]
+        ordered += [item for _, item in group]
+    return ordered
+
+
+def _pair_hash(first: str, second: str) -> int:
+    return crc32(f"{first}\0{second}".encode())

@@ -1,0 +1,138 @@
+"""Linking: where the triples of a window hang, and what became of those that found no place.
+
+A triple hangs on the first root of a mention of its head, and its tail's tokens fill consecutive
+leaf slots there. Where no slots are left, it goes on to the mention's other roots, then to the
+head's other mentions. A `contains` or `has_field` triple whose head has no mention with room hangs
+on its tail's mention, and its leaves spell the head. Knowledge (see `knowledge.py`) comes after the
+window's own triples, in what room they leave.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from graph_builder.entities import Triple
+from graph_builder.knowledge import ChosenFact, Key, in_hash_order
+from graph_builder.layout import ChainLayout
+from graph_builder.mentions import Mention, WindowMentions
+from graph_builder.relations import CONTAINS, HAS_FIELD, RELATION_NAMES
+from graph_builder.spelling import Spelling, Spellings
+
+# Outcomes. A cut triple has its first leaves, as many as a root holds; it does not count as placed.
+PLACED: Final = "placed"
+CUT: Final = "tail longer than a root's slots"
+NO_MENTION: Final = "not mentioned in the window"
+NO_ROOM: Final = "no free slots"
+STATED_HERE: Final = "stated in the window too"  # knowledge only
+UNPLACED_REASONS: Final = (CUT, NO_MENTION, NO_ROOM)
+
+ANCHORED_AT_MEMBER: Final = frozenset({CONTAINS, HAS_FIELD})
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedTriple:
+    """A triple with its place: its leaves fill the next free slots of `root`."""
+
+    head: str
+    relation: int
+    tail: str
+    root: int
+    mention: Mention
+    spelling: Spelling  # of what its leaves hold
+    is_reversed: bool
+    is_knowledge: bool
+
+
+@dataclass
+class LinkCounts:
+    """Count what became of every triple and every chosen fact, distinct within a window."""
+
+    triples: Counter[tuple[str, int]] = field(default_factory=Counter)  # (outcome, relation)
+    facts: Counter[tuple[str, int]] = field(default_factory=Counter)
+
+    def placed(self) -> dict[str, int]:
+        """Return the number of the windows' own triples that were placed whole, by relation."""
+        return self._of_outcome(PLACED)
+
+    def unplaced(self) -> dict[str, dict[str, int]]:
+        """Return, by reason and relation, the number of those that were not."""
+        return {reason: self._of_outcome(reason) for reason in UNPLACED_REASONS}
+
+    def _of_outcome(self, outcome: str) -> dict[str, int]:
+        return {name: self.triples[outcome, i] for i, name in enumerate(RELATION_NAMES)}
+
+
+class WindowLinker:
+    """Place triples in the slots of one window, one after the other."""
+
+    def __init__(
+        self,
+        layout: ChainLayout,
+        mentions: WindowMentions,
+        spellings: Spellings,
+        counts: LinkCounts,
+    ) -> None:
+        self._layout, self._mentions = layout, mentions
+        self._spellings, self._counts = spellings, counts
+        self._free_slots = [layout.leaves_per_root] * layout.num_roots
+        self._seen: set[Key] = set()
+        self._linked: list[LinkedTriple] = []
+
+    def linked(self) -> list[LinkedTriple]:
+        """Return the placed triples in the order of their leaves."""
+        return sorted(self._linked, key=lambda linked: linked.root)
+
+    def add_local(self, triples: Iterable[Triple]) -> None:
+        """Place the window's own triples, equal ones once."""
+        distinct = {(triple.head, triple.relation, triple.tail): triple for triple in triples}
+        self._seen |= distinct.keys()
+        for head, relation, tail in in_hash_order(distinct, lambda key: key):
+            outcome = self._add_local(distinct[head, relation, tail])
+            self._counts.triples[outcome, relation] += 1
+
+    def add_knowledge(self, facts: Sequence[ChosenFact]) -> None:
+        """Place chosen facts at the names that lead to what they are about."""
+        for chosen in in_hash_order(facts, lambda fact: fact.key):
+            outcome = STATED_HERE if chosen.key in self._seen else self._add_knowledge(chosen)
+            self._counts.facts[outcome, chosen.fact.relation] += 1
+
+    def _add_local(self, triple: Triple) -> str:
+        key = triple.head, triple.relation, triple.tail
+        at_head = self._mentions.of(triple.head, triple.head_start, triple.head_end)
+        outcome = self._place(key, at_head, is_reversed=False)
+        if outcome in (PLACED, CUT) or triple.relation not in ANCHORED_AT_MEMBER:
+            return outcome
+        at_tail = self._mentions.of(triple.tail, triple.tail_start, triple.tail_end)
+        return self._place(key, at_tail, is_reversed=True)
+
+    def _add_knowledge(self, chosen: ChosenFact) -> str:
+        found = (self._mentions.of_reference(r.start, r.end) for r in chosen.references)
+        mentions = [mention for mention in found if mention]
+        return self._place(chosen.key, mentions, chosen.fact.is_reversed, is_knowledge=True)
+
+    def _place(
+        self, key: Key, mentions: list[Mention], is_reversed: bool, is_knowledge: bool = False
+    ) -> str:
+        if not mentions:
+            return NO_MENTION
+        head, relation, tail = key
+        whole = self._spellings.of(head if is_reversed else tail)
+        num_slots = min(len(whole.ids), self._layout.leaves_per_root)
+        place = self._find_slots(mentions, num_slots)
+        if place is None:
+            return NO_ROOM
+        root, mention = place
+        self._free_slots[root] -= num_slots
+        leaves = Spelling(whole.ids[:num_slots], whole.words[:num_slots])
+        self._linked.append(
+            LinkedTriple(head, relation, tail, root, mention, leaves, is_reversed, is_knowledge)
+        )
+        return PLACED if num_slots == len(whole.ids) else CUT
+
+    def _find_slots(self, mentions: list[Mention], num_slots: int) -> tuple[int, Mention] | None:
+        for mention in mentions:
+            for root in mention.roots:
+                if self._free_slots[root] >= num_slots:
+                    return root, mention
+        return None

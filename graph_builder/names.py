@@ -1,0 +1,121 @@
+"""Names: the identifier words of a file, which tokens spell them, and their ids in a window.
+
+A word is a maximal run of identifier characters, wherever it stands: code, strings and comments
+alike. Masking hides leaves by these ids, so words that share a token share an id: hiding may be
+too strong, never too weak.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from graph_builder.record import Int16
+from graph_builder.source_text import SourceText
+from graph_builder.tokenizer import EncodedFile
+from graph_builder.windows import Window
+
+NO_NAME = -1
+_ASCII_WORD = np.array([chr(i).isidentifier() or chr(i).isdigit() for i in range(128)])
+
+
+@dataclass(frozen=True)
+class FileWords:
+    """The words of a file in order, W of them, with the tokens that each one touches."""
+
+    texts: Sequence[str]
+    starts: Sequence[int]  # (W,) byte spans in the file
+    ends: Sequence[int]
+    first_tokens: Sequence[int]  # (W,) the tokens that overlap the word: first, and one past
+    end_tokens: Sequence[int]
+    positions: dict[str, list[int]]  # indexes of each word, in order
+    token_words: npt.NDArray[np.int32]  # (N, 2) words that overlap a token: first, and one past
+
+    def in_window(self, window: Window) -> range:
+        """Return the words with a token in the window."""
+        first = bisect_left(self.end_tokens, window.first_token + 1)
+        return range(first, max(first, bisect_left(self.first_tokens, window.end_token)))
+
+    def of(self, text: str, words: range) -> list[int]:
+        """Return the indexes within `words` at which `text` stands."""
+        positions = self.positions.get(text, [])
+        return positions[bisect_left(positions, words.start) : bisect_left(positions, words.stop)]
+
+
+def window_names(
+    words: FileWords, window: Window, synthetic: str, leaf_words: Sequence[Sequence[str]]
+) -> tuple[Int16, Int16]:
+    """Return the name ids of the roots (<s>, synthetic name and </s> included) and of the leaves.
+
+    `leaf_words` has the words that each leaf's token spells a part of.
+    """
+    ids = _word_ids(words, window, synthetic, leaf_words)
+    roots = np.full(window.end_token - window.first_token, NO_NAME, dtype=np.int16)
+    spans = words.token_words[window.first_token : window.end_token]
+    in_word = np.flatnonzero(spans[:, 0] < spans[:, 1])
+    roots[in_word] = [ids[words.texts[word]] for word in spans[in_word, 0].tolist()]
+    opening = [NO_NAME] + [ids.get(synthetic, NO_NAME)] * window.num_name_tokens
+    leaves = [
+        next((ids[word] for word in spelled if word in ids), NO_NAME) for spelled in leaf_words
+    ]
+    root_names = np.concatenate([opening, roots, [NO_NAME]]).astype(np.int16)
+    return root_names, np.array(leaves, dtype=np.int16)
+
+
+def _word_ids(
+    words: FileWords, window: Window, synthetic: str, leaf_words: Sequence[Sequence[str]]
+) -> dict[str, int]:
+    """Return an id for each word of the window, one for all that share a token."""
+    in_window = words.in_window(window)
+    texts = dict.fromkeys([synthetic] if window.num_name_tokens else [])
+    texts.update(dict.fromkeys(words.texts[in_window.start : in_window.stop]))
+    ids = {text: index for index, text in enumerate(texts)}
+    spans = words.token_words[window.first_token : window.end_token]
+    shared = spans[spans[:, 1] - spans[:, 0] > 1]
+    sharing = [words.texts[first:end] for first, end in shared.tolist()]
+    for group in [*sharing, *(spelled for spelled in leaf_words if len(spelled) > 1)]:
+        joined = {ids[text] for text in group if text in ids}
+        if len(joined) > 1:
+            ids = {text: min(joined) if i in joined else i for text, i in ids.items()}
+    return ids
+
+
+def file_words(source: SourceText, encoded: EncodedFile) -> FileWords:
+    """Find the words of a file and the tokens that spell them."""
+    char_starts, char_ends = word_spans(source.text)
+    spans = zip(char_starts.tolist(), char_ends.tolist(), strict=True)
+    texts = [source.text[start:end] for start, end in spans]
+    starts, ends = source.char_to_file(char_starts), source.char_to_file(char_ends)
+    positions: dict[str, list[int]] = {}
+    for index, text in enumerate(texts):
+        positions.setdefault(text, []).append(index)
+    token_words = np.stack(
+        [
+            np.searchsorted(ends, encoded.starts, side="right"),
+            np.searchsorted(starts, encoded.ends, side="left"),
+        ],
+        axis=1,
+    ).astype(np.int32)
+    return FileWords(
+        texts=texts,
+        starts=starts.tolist(),
+        ends=ends.tolist(),
+        first_tokens=np.searchsorted(encoded.ends, starts, side="right").tolist(),
+        end_tokens=np.searchsorted(encoded.starts, ends, side="left").tolist(),
+        positions=positions,
+        token_words=token_words,
+    )
+
+
+def word_spans(text: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the first character, and one past the last, of each word of `text`."""
+    code_points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+    is_word = _ASCII_WORD[np.minimum(code_points, 127)]  # 127 is no identifier character
+    if not text.isascii():
+        others = np.unique(code_points[code_points > 127])
+        continues = [f"a{chr(code_point)}".isidentifier() for code_point in others]
+        is_word = is_word | np.isin(code_points, others[np.array(continues)])
+    steps = np.flatnonzero(np.diff(is_word, prepend=False, append=False))
+    return steps[::2], steps[1::2]

@@ -1,0 +1,54 @@
+"""Spellings: names as the tokens that leaves hold, each with the words that it is a part of."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from graph_builder.names import word_spans
+from graph_builder.tokenizer import encode_names, token_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """One name, encoded as it would be in the midst of a line, after a space."""
+
+    ids: tuple[int, ...]
+    words: tuple[tuple[str, ...], ...]  # of each token: the identifier words that it overlaps
+
+
+class Spellings:
+    """Remember the spelling of every name met: a source has far fewer names than leaves."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._token_bytes = token_bytes(tokenizer)
+        self._known: dict[str, Spelling] = {}
+
+    def learn(self, names: Iterable[str]) -> None:
+        """Encode in one go those of `names` that are not known yet."""
+        new = [name for name in dict.fromkeys(names) if name not in self._known]
+        for name, ids in zip(new, encode_names(self._tokenizer, new), strict=True):
+            self._known[name] = Spelling(tuple(ids), self._words(name, ids))
+
+    def of(self, name: str) -> Spelling:
+        """Return the spelling of `name`."""
+        if name not in self._known:
+            self.learn([name])
+        return self._known[name]
+
+    def _words(self, name: str, ids: list[int]) -> tuple[tuple[str, ...], ...]:
+        if name.isidentifier():
+            return ((name,),) * len(ids)
+        text = f" {name}"
+        ends = np.cumsum(self._token_bytes[ids])
+        starts = ends - self._token_bytes[ids]
+        spans = [
+            (text[start:end], len(text[:start].encode()), len(text[:end].encode()))
+            for start, end in zip(*word_spans(text), strict=True)
+        ]
+        return tuple(
+            tuple(word for word, first, last in spans if first < end and last > start)
+            for start, end in zip(starts, ends, strict=True)
+        )
