@@ -1,0 +1,51 @@
+"""What a training run is told: every number that decides its outcome, and where it runs."""
+
+from dataclasses import dataclass, field
+
+from graph_builder.errors import UserError
+from graphmert.training.masking import MaskSettings
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Settings that decide the outcome: a resumed run must have the same ones."""
+
+    num_epochs: int = 15
+    batch_size: int = 32  # windows of one forward pass
+    gradient_accumulation: int = 1  # forward passes of one update
+    learning_rate: float = 2e-4  # highest, at the end of the warm-up
+    min_learning_rate_share: float = 0.05  # of the highest: where the cosine ends
+    warmup_share: float = 0.05  # of all updates
+    weight_decay: float = 0.02  # decoupled; not on norms, biases and other vectors
+    betas: tuple[float, float] = (0.9, 0.98)  # of AdamW; RoBERTa's (Liu et al. 2019)
+    max_gradient_norm: float = 1.0  # over all parameters, both heads included
+    lambda_mlm: float = 0.9  # weight of MLM; MNM has the rest
+    is_two_passes: bool = False  # one forward pass for each objective
+    seed: int = 0  # of weights, order, masks and dropout
+    masks: MaskSettings = field(default_factory=MaskSettings)
+
+    def __post_init__(self) -> None:
+        positive = ("num_epochs", "batch_size", "gradient_accumulation", "learning_rate")
+        for name in positive:
+            if not getattr(self, name) > 0:
+                raise UserError(f"--{name} {getattr(self, name)}: must be greater than 0")
+        if not 0.0 <= self.lambda_mlm <= 1.0:
+            raise UserError(f"--lambda_mlm {self.lambda_mlm}: must be between 0 and 1")
+        if self.weight_decay < 0:
+            raise UserError(f"--weight_decay {self.weight_decay}: must not be negative")
+        if not 0.0 <= self.warmup_share < 1.0:
+            raise UserError(f"--warmup_share {self.warmup_share}: must be at least 0, less than 1")
+
+    @property
+    def windows_per_update(self) -> int:
+        return self.batch_size * self.gradient_accumulation
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Settings that change where and how a run goes, and not what comes out of it."""
+
+    device: str = "cpu"
+    is_bf16: bool = False  # bf16 autocast
+    checkpoint_every: int = 1  # epochs
+    log_every: int = 20  # updates

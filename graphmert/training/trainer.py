@@ -1,0 +1,220 @@
+"""Training from a start or a checkpoint to the last epoch: read `train` from top to bottom.
+
+Everything random is a function of (seed, step), (seed, epoch) or (seed, epoch, window), so a run
+that was stopped and resumed goes on exactly as if it had not been.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphmert.data.batches import epoch_batches
+from graphmert.data.dataset import TrainingData
+from graphmert.evaluation.evaluate import evaluate
+from graphmert.evaluation.token_texts import text_ids
+from graphmert.models.graphmert import GraphMERTModel
+from graphmert.tracking.tracker import Tracker
+from graphmert.training.checkpoint import (
+    BEST,
+    Progress,
+    point_link,
+    remove_superseded,
+    save_checkpoint,
+)
+from graphmert.training.console import EpochProgress, say
+from graphmert.training.schedule import learning_rate
+from graphmert.training.settings import RunSettings, TrainSettings
+from graphmert.training.update import update
+
+NUM_SUMS = 5  # fields of UpdateSums
+
+
+class NonFiniteLossError(Exception):
+    """The loss or the gradient is no longer a number: going on would only destroy the model."""
+
+
+@dataclass
+class TrainingRun:
+    """All that a run holds; `progress` is the only part that it changes besides the model."""
+
+    model: GraphMERTModel  # on its device
+    optimizer: torch.optim.Optimizer
+    data: TrainingData
+    settings: TrainSettings
+    where: RunSettings
+    checkpoints: Path  # folder
+    identity: dict[str, Any]  # what a resumed run must share, JSON values
+    tracker: Tracker
+    progress: Progress
+
+    @property
+    def updates_per_epoch(self) -> int:
+        return math.ceil(self.data.train.num_windows / self.settings.windows_per_update)
+
+    def autocast(self) -> AbstractContextManager[None]:
+        if not self.where.is_bf16:
+            return nullcontext()
+        return torch.autocast(torch.device(self.where.device).type, torch.bfloat16)
+
+
+def train(run: TrainingRun, should_stop: Callable[[], bool]) -> bool:
+    """Train to the end and return True; save and return False where told to stop before.
+
+    Raises NonFiniteLossError; the checkpoints written until then stay.
+    """
+    progress = run.progress
+    if progress.step == 0:
+        validate(run)
+    while progress.epoch < run.settings.num_epochs:
+        if should_stop() or not train_epoch(run, should_stop):
+            save(run)
+            return False
+        progress.epoch, progress.batch = progress.epoch + 1, 0
+        score = validate(run)
+        is_best = progress.best_score is None or score < progress.best_score
+        if is_best:
+            progress.best_score = score
+        is_due = progress.epoch % run.where.checkpoint_every == 0
+        if is_due or is_best or progress.epoch == run.settings.num_epochs:
+            save(run, is_best)
+    return True
+
+
+def train_epoch(run: TrainingRun, should_stop: Callable[[], bool]) -> bool:
+    """Do what is left of an epoch's updates; return False where told to stop amid them."""
+    settings, progress, table = run.settings, run.progress, run.data.train
+    num_steps = settings.num_epochs * run.updates_per_epoch
+    batches = epoch_batches(
+        table.num_tokens, settings.windows_per_update, settings.seed, progress.epoch
+    )
+    sums = torch.tensor(progress.sums or [0.0] * NUM_SUMS, dtype=torch.float64)
+    sums = sums.to(run.where.device)
+    pace = Pace()
+    bar = EpochProgress(f"epoch {progress.epoch + 1}", progress.batch, len(batches))
+    run.model.train()
+    for windows in batches[progress.batch :]:
+        rate = learning_rate(settings, progress.step, num_steps)
+        for group in run.optimizer.param_groups:
+            group["lr"] = rate
+        seed_dropout(settings.seed, progress.step)
+        sums += update(
+            run.model,
+            run.optimizer,
+            table=table,
+            windows=windows,
+            epoch=progress.epoch,
+            settings=settings,
+            autocast=run.autocast(),
+        ).stacked()
+        pace.num_windows += len(windows)
+        progress.step, progress.batch = progress.step + 1, progress.batch + 1
+        is_last = progress.batch == len(batches)
+        if progress.step % run.where.log_every == 0:
+            bar.advance(progress.batch, log_updates(run, sums, rate, pace))
+            sums.zero_()
+        if should_stop() and not is_last:
+            break
+    bar.close()
+    progress.sums = finite(sums.tolist(), progress.step)
+    return progress.batch == len(batches)
+
+
+@dataclass
+class Pace:
+    """Windows since the last log line, and when that was."""
+
+    num_windows: int = 0
+    since_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.since_s = time.perf_counter()
+
+    def windows_per_s(self) -> float:
+        """Return the pace since the last call, and start anew."""
+        now = time.perf_counter()
+        pace = self.num_windows / max(now - self.since_s, 1e-9)
+        self.num_windows, self.since_s = 0, now
+        return pace
+
+
+def log_updates(run: TrainingRun, sums: Tensor, rate: float, pace: Pace) -> str:
+    """Log means since the last log line; return them in short."""
+    values = finite(sums.tolist(), run.progress.step)
+    mlm_sum, num_mlm, mnm_sum, num_mnm, gradient_norm = values
+    mlm_loss, mnm_loss = mlm_sum / max(num_mlm, 1.0), mnm_sum / max(num_mnm, 1.0)
+    metrics = {
+        "train/mlm_loss": mlm_loss,
+        "train/mnm_loss": mnm_loss,
+        "train/loss": weighted(run, mlm_loss, mnm_loss),
+        "train/learning_rate": rate,
+        "train/gradient_norm": gradient_norm / run.where.log_every,
+        "train/windows_per_s": pace.windows_per_s(),
+        "epoch": run.progress.epoch + run.progress.batch / run.updates_per_epoch,
+    }
+    run.tracker.log_metrics(metrics, run.progress.step)
+    return f"mlm {mlm_loss:.3f} mnm {mnm_loss:.3f} {metrics['train/windows_per_s']:.0f} windows/s"
+
+
+def validate(run: TrainingRun) -> float:
+    """Log the validation report; return the weighted loss that the best checkpoint goes by."""
+    report = evaluate(
+        run.model,
+        run.data.validation,
+        run.settings.masks,
+        batch_size=run.settings.batch_size,
+        device=run.where.device,
+        text_ids=text_ids(run.data.tokenizer),
+    )
+    metrics = {f"validation/{name}": value for name, value in report.metrics().items()}
+    score = weighted(run, report.mlm_loss, report.mnm_loss)
+    finite([score], run.progress.step)
+    metrics |= {"validation/loss": score, "epoch": float(run.progress.epoch)}
+    run.tracker.log_metrics(metrics, run.progress.step)
+    say(
+        f"epoch {run.progress.epoch}: validation mlm {report.mlm_loss:.4f} "
+        f"mnm {report.mnm_loss:.4f} relation accuracy {report.relations.every.accuracy:.4f} "
+        f"bits/byte {report.bits_per_byte:.4f}"
+    )
+    return score
+
+
+def save(run: TrainingRun, is_best: bool = False) -> None:
+    """Write a checkpoint and drop those that nothing leads to any more."""
+    target = save_checkpoint(
+        run.checkpoints,
+        model=run.model,
+        optimizer=run.optimizer,
+        progress=run.progress,
+        identity=run.identity,
+        tokenizer_path=run.data.tokenizer_path,
+    )
+    if is_best:
+        point_link(run.checkpoints, BEST, target)
+    remove_superseded(run.checkpoints, run.where.checkpoint_every * run.updates_per_epoch)
+
+
+def seed_dropout(seed: int, step: int) -> None:
+    """Make the dropout of a step a function of (seed, step)."""
+    torch.manual_seed((seed * 1_000_003 + step) % 2**63)
+
+
+def weighted(run: TrainingRun, mlm_loss: float, mnm_loss: float) -> float:
+    share = run.settings.lambda_mlm
+    return share * mlm_loss + (1.0 - share) * mnm_loss
+
+
+def finite(values: list[float], step: int) -> list[float]:
+    """Return `values`; raise NonFiniteLossError where one is not finite."""
+    if not all(map(math.isfinite, values)):
+        raise NonFiniteLossError(
+            f"the loss or its gradient is not finite by update {step}: "
+            "lower --learning_rate, or resume from the last checkpoint with other data"
+        )
+    return values

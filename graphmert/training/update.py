@@ -1,0 +1,116 @@
+"""One update of the model: forward passes over a global batch, one step of AdamW.
+
+Legend: B rows of N tokens, C hidden size, V vocabulary, E edges of a row, K relations.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from graphmert.data.packing import PackedRows, pack
+from graphmert.data.windows import WindowTable
+from graphmert.models.graphmert import GraphMERTModel
+from graphmert.training.losses import NO_LABEL, combined_loss, summed_cross_entropy
+from graphmert.training.masking import MaskSettings, mask_batch
+from graphmert.training.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class UpdateSums:
+    """What one update adds up: means over many updates come from these."""
+
+    mlm_loss: Tensor  # () nats, summed over labels
+    num_mlm_labels: Tensor  # ()
+    mnm_loss: Tensor  # () likewise
+    num_mnm_labels: Tensor  # () labelled leaf slots
+    gradient_norm: Tensor  # () before clipping
+
+    def stacked(self) -> Tensor:
+        """Return all as float64 (5,), on the device."""
+        return torch.stack([value.detach().double() for value in vars(self).values()])
+
+
+def make_optimizer(model: GraphMERTModel, settings: TrainSettings) -> torch.optim.AdamW:
+    """Return AdamW that decays matrices only: norms, biases and decay exponents are vectors."""
+    parameters = list(model.parameters())
+    groups = [
+        {
+            "params": [each for each in parameters if each.ndim >= 2],
+            "weight_decay": settings.weight_decay,
+        },
+        {"params": [each for each in parameters if each.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas)
+
+
+def update(
+    model: GraphMERTModel,
+    optimizer: torch.optim.Optimizer,
+    *,
+    table: WindowTable,
+    windows: Tensor,
+    epoch: int,
+    settings: TrainSettings,
+    autocast: AbstractContextManager[None],
+) -> UpdateSums:
+    """Take one step on the windows with these indices, whose losses weigh alike however they are
+    split: each objective's sum is divided by its label count over all of them."""
+    device = model.device
+    passes = [rows.to(device) for rows in forward_passes(table, windows, epoch, settings, model)]
+    num_mlm_labels = _total([rows.mlm_labels != NO_LABEL for rows in passes])
+    num_mnm_labels = _total([rows.relation_labels != NO_LABEL for rows in passes])
+    mlm_loss, mnm_loss = torch.zeros((), device=device), torch.zeros((), device=device)
+    for rows in passes:
+        with autocast:
+            mlm_sum, mnm_sum = summed_losses(model, rows)
+        loss = combined_loss(
+            mlm_sum / num_mlm_labels.clamp(min=1),
+            mnm_sum / num_mnm_labels.clamp(min=1),
+            settings.lambda_mlm,
+        )
+        loss.backward()
+        mlm_loss += mlm_sum.detach()
+        mnm_loss += mnm_sum.detach()
+    gradient_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_gradient_norm)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return UpdateSums(mlm_loss, num_mlm_labels, mnm_loss, num_mnm_labels, gradient_norm)
+
+
+def forward_passes(
+    table: WindowTable,
+    windows: Tensor,
+    epoch: int,
+    settings: TrainSettings,
+    model: GraphMERTModel,
+) -> Iterator[PackedRows]:
+    """Yield the rows of each forward pass that an update on these windows takes."""
+    for chosen in windows.split(settings.batch_size):
+        batch = table.batch(chosen)
+        for masks in mask_settings_of_passes(settings):
+            masked = mask_batch(batch, masks, settings.seed, epoch, model.config.vocab_size)
+            yield pack(batch, masked)
+
+
+def mask_settings_of_passes(settings: TrainSettings) -> list[MaskSettings]:
+    """Return one setting for both objectives together, or one for each by itself."""
+    if not settings.is_two_passes:
+        return [settings.masks]
+    return [replace(settings.masks, mnm_share=0.0), replace(settings.masks, mlm_share=0.0)]
+
+
+def summed_losses(model: GraphMERTModel, rows: PackedRows) -> tuple[Tensor, Tensor]:
+    """Return the summed MLM and MNM losses () of one forward pass."""
+    hidden = model.encode(rows.inputs)  # (B, N, C)
+    # The vocabulary's scores only where a label asks for them: (labels, V), not (B, N, V).
+    token_logits = model.lm_head(hidden.flatten(0, 1)[rows.mlm_tokens])
+    relation_logits = model.relation_logits(hidden, rows.inputs)  # (B, E, K)
+    mlm_loss = summed_cross_entropy(token_logits, rows.mlm_labels)
+    return mlm_loss, summed_cross_entropy(relation_logits, rows.relation_labels)
+
+
+def _total(are_labels: list[Tensor]) -> Tensor:
+    return torch.stack([is_label.sum() for is_label in are_labels]).sum()
