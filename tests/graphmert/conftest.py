@@ -5,11 +5,14 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
+import torch
 from tokenizers import Tokenizer
 
-from graph_builder.tokenizer import train_tokenizer
+from graph_builder.tokenizer import save_tokenizer, train_tokenizer
 from graphmert.evaluation.metrics import report_relations
 from graphmert.evaluation.report import EvaluationReport
+from graphmert.models.configuration import tiny
+from graphmert.models.graphmert import GraphMERTModel
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +56,13 @@ def tokenizer() -> Tokenizer:
     """A small tokenizer of real code, trained on the installed click."""
     files = sorted(Path(click.__file__).parent.glob("*.py"))
     return train_tokenizer((file.read_text(encoding="utf-8") for file in files), 1000)
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved model of the tiny preset, untrained, with its tokenizer."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "step-0000000"
+    torch.manual_seed(0)
+    GraphMERTModel(tiny(tokenizer.get_vocab_size())).save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
+    return folder
