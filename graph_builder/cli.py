@@ -1,0 +1,214 @@
+"""The command line of the data side.
+
+    graph-builder build --train installed:networkx stdlib --output data/code
+    graph-builder triples FILE...
+    graph-builder inspect DATASET --window 12
+    graph-builder stats DATASET
+    graph-builder export DATASET OUTPUT
+
+Exit status: 0 done, 1 some input was left out or the work broke off, 2 bad input, 69 a source
+could not be fetched (trying again may help), 130 interrupted.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from graph_builder.build import build_dataset
+from graph_builder.build_settings import DEFAULT_VOCAB_SIZE, BuildSettings
+from graph_builder.dataset import open_dataset
+from graph_builder.errors import SourceUnavailable, UserError
+from graph_builder.source_spec import FORMS
+from graph_builder.summary import summary_lines
+from graph_builder.triple_lines import triple_lines
+from graph_builder.window_view import window_view
+from graph_builder.workers import WorkerDied
+
+OK: Final = 0
+REJECTED: Final = 1
+BAD_INPUT: Final = 2
+UNAVAILABLE: Final = 69
+INTERRUPTED: Final = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status; errors are one line on standard error."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+        return status
+    except SourceUnavailable as error:
+        return _fail(str(error), UNAVAILABLE)
+    except UserError as error:
+        return _fail(str(error), BAD_INPUT)
+    except BrokenPipeError:
+        # The reader of our output has seen enough; Python must not flush it again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return REJECTED
+    except KeyboardInterrupt:
+        return _fail("interrupted: run it again to go on", INTERRUPTED)
+    except OSError as error:
+        return _fail(f"{error.filename or 'output'}: {error.strerror}: nothing was finished", 1)
+
+
+def _build(options: argparse.Namespace) -> int:
+    settings = BuildSettings(
+        output=options.output,
+        train=tuple(options.train),
+        validation=tuple(options.validation),
+        test=tuple(options.test),
+        sources=tuple(options.source),
+        tokenizer=options.tokenizer,
+        vocab_size=options.vocab_size,
+        leaves=options.leaves,
+        max_knowledge_leaves=options.max_knowledge_leaves,
+        num_processes=options.num_processes,
+        **({"cache_dir": options.cache_dir} if options.cache_dir else {}),
+    )
+    try:
+        summary = build_dataset(settings, _say)
+    except WorkerDied as error:
+        return _fail(f"{error} run it again to go on, with fewer --num_processes", REJECTED)
+    lines = summary_lines(settings.output, summary.dataset.manifest, summary.is_reused)
+    print("\n".join(lines))
+    return OK
+
+
+def _triples(options: argparse.Namespace) -> int:
+    rejected: list[str] = []
+    for line in triple_lines(options.files, rejected.append):
+        print(line)
+    for reason in rejected:
+        _say(reason)
+    return REJECTED if rejected else OK
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    print(window_view(open_dataset(options.dataset), options.split, options.window))
+    return OK
+
+
+def _stats(options: argparse.Namespace) -> int:
+    from graph_builder.stats import text  # noqa: PLC0415 (pandas, for this alone)
+
+    print(text(open_dataset(options.dataset)))
+    return OK
+
+
+def _export(options: argparse.Namespace) -> int:
+    from graph_builder.export_pt import export_pt  # noqa: PLC0415 (torch, for this alone)
+
+    for path in export_pt(open_dataset(options.dataset), options.output):
+        print(path)
+    return OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="graph-builder", description="From Python repositories to data sets of chain graphs."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_build(commands)
+    triples = _add(commands, "triples", _triples, "print the triples of files as JSON Lines")
+    triples.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="together: one repository"
+    )
+    inspect = _add(commands, "inspect", _inspect, "show one window of a data set")
+    inspect.add_argument("dataset", type=Path, metavar="DATASET")
+    inspect.add_argument("--window", type=int, default=0, metavar="N", help="counted from 0")
+    inspect.add_argument("--split", default="train", help="train, validation or test")
+    stats = _add(commands, "stats", _stats, "show the statistics of a data set")
+    stats.add_argument("dataset", type=Path, metavar="DATASET")
+    export = _add(commands, "export", _export, "write a data set as .pt files of dense tensors")
+    export.add_argument("dataset", type=Path, metavar="DATASET")
+    export.add_argument("output", type=Path, metavar="OUTPUT", help="folder without .pt files")
+    return parser
+
+
+def _add_build(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    build = _add(commands, "build", _build, "build a data set, or extend or reuse the one there")
+    sources = build.add_argument_group("sources", f"SPEC is {FORMS}")
+    for name in ("train", "validation", "test"):
+        sources.add_argument(
+            f"--{name}", nargs="+", default=[], metavar="SPEC", help=f"sources of the {name} split"
+        )
+    sources.add_argument(
+        "--source",
+        nargs="+",
+        default=[],
+        metavar="SPEC",
+        help="sources whose hash decides on the split (80%% train, 10%% validation, 10%% test)",
+    )
+    build.add_argument("--output", type=Path, required=True, metavar="DIR", help="the data set")
+    build.add_argument(
+        "--tokenizer", type=Path, metavar="PATH", help="use this one; else one is trained"
+    )
+    build.add_argument(
+        "--vocab_size",
+        type=_positive,
+        default=DEFAULT_VOCAB_SIZE,
+        metavar="N",
+        help="tokens of the tokenizer that is trained (%(default)s)",
+    )
+    build.add_argument(
+        "--leaves",
+        choices=("local", "knowledge", "both"),
+        default="both",
+        help="which triples become leaves: the window's own, the repository's (%(default)s)",
+    )
+    build.add_argument(
+        "--max_knowledge_leaves",
+        type=_positive,
+        default=32,
+        metavar="N",
+        help="leaves of knowledge in a window, at most (%(default)s)",
+    )
+    build.add_argument(
+        "--num_processes",
+        "--processes",
+        type=_positive,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="sources built at the same time (%(default)s)",
+    )
+    build.add_argument(
+        "--cache_dir",
+        type=Path,
+        metavar="DIR",
+        help="fetched repositories and wheels (~/.cache/graph-builder)",
+    )
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    run: object,
+    description: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=description, description=f"{description.capitalize()}.")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
+
+
+def _say(line: str) -> None:
+    print(f"graph-builder: {line}", file=sys.stderr, flush=True)
+
+
+def _fail(message: str, status: int) -> int:
+    _say(" ".join(message.split()))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
