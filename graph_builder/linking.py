@@ -2,8 +2,10 @@
 
 A triple hangs on the first root of a mention of its head, and its tail's tokens fill consecutive
 leaf slots there. Where no slots are left, it goes on to the mention's other roots, then to the
-head's other mentions. A `contains` or `has_field` triple whose head has no mention with room hangs
-on its tail's mention, and its leaves spell the head. Knowledge (see `knowledge.py`) comes after the
+head's other mentions. Where the head has no mention with room, the triple hangs on its tail's
+mention in the same way, reversed: its leaves spell the head. That is how `contains` and `has_field`
+are seen at the member, and where the many calls of one function go; the rule is the same for all
+relations, so that no place gives a relation away. Knowledge (see `knowledge.py`) comes after the
 window's own triples, in what room they leave.
 """
 
@@ -16,7 +18,7 @@ from graph_builder.entities import Triple
 from graph_builder.knowledge import ChosenFact, Key, in_hash_order
 from graph_builder.layout import ChainLayout
 from graph_builder.mentions import Mention, WindowMentions
-from graph_builder.relations import CONTAINS, HAS_FIELD, RELATION_NAMES
+from graph_builder.relations import RELATION_NAMES
 from graph_builder.spelling import Spelling, Spellings
 
 # Outcomes. A cut triple has its first leaves, as many as a root holds; it does not count as placed.
@@ -26,8 +28,6 @@ NO_MENTION: Final = "not mentioned in the window"
 NO_ROOM: Final = "no free slots"
 STATED_HERE: Final = "stated in the window too"  # knowledge only
 UNPLACED_REASONS: Final = (CUT, NO_MENTION, NO_ROOM)
-
-ANCHORED_AT_MEMBER: Final = frozenset({CONTAINS, HAS_FIELD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +101,11 @@ class WindowLinker:
         key = triple.head, triple.relation, triple.tail
         at_head = self._mentions.of(triple.head, triple.head_start, triple.head_end)
         outcome = self._place(key, at_head, is_reversed=False)
-        if outcome in (PLACED, CUT) or triple.relation not in ANCHORED_AT_MEMBER:
+        if outcome in (PLACED, CUT):
             return outcome
         at_tail = self._mentions.of(triple.tail, triple.tail_start, triple.tail_end)
-        return self._place(key, at_tail, is_reversed=True)
+        reversed_outcome = self._place(key, at_tail, is_reversed=True)
+        return outcome if reversed_outcome == NO_MENTION else reversed_outcome
 
     def _add_knowledge(self, chosen: ChosenFact) -> str:
         found = (self._mentions.of_reference(r.start, r.end) for r in chosen.references)
@@ -117,18 +118,18 @@ class WindowLinker:
         if not mentions:
             return NO_MENTION
         head, relation, tail = key
-        whole = self._spellings.of(head if is_reversed else tail)
-        num_slots = min(len(whole.ids), self._layout.leaves_per_root)
+        name = head if is_reversed else tail
+        leaves = self._spellings.fitting(name, self._layout.leaves_per_root)
+        num_slots = len(leaves.ids)
         place = self._find_slots(mentions, num_slots)
         if place is None:
             return NO_ROOM
         root, mention = place
         self._free_slots[root] -= num_slots
-        leaves = Spelling(whole.ids[:num_slots], whole.words[:num_slots])
         self._linked.append(
             LinkedTriple(head, relation, tail, root, mention, leaves, is_reversed, is_knowledge)
         )
-        return PLACED if num_slots == len(whole.ids) else CUT
+        return PLACED if leaves is self._spellings.of(name) else CUT
 
     def _find_slots(self, mentions: list[Mention], num_slots: int) -> tuple[int, Mention] | None:
         for mention in mentions:

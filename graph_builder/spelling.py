@@ -38,6 +38,19 @@ class Spellings:
             self.learn([name])
         return self._known[name]
 
+    def fitting(self, name: str, max_tokens: int) -> Spelling:
+        """Return the spelling of `name`, or of as many of its last parts as fit.
+
+        Where not even the last part fits, the start of it.
+        """
+        while len(self.of(name).ids) > max_tokens:
+            _, dot, rest = name.partition(".")
+            if not (dot and rest):
+                whole = self.of(name)
+                return Spelling(whole.ids[:max_tokens], whole.words[:max_tokens])
+            name = rest
+        return self.of(name)
+
     def _words(self, name: str, ids: list[int]) -> tuple[tuple[str, ...], ...]:
         if name.isidentifier():
             return ((name,),) * len(ids)
