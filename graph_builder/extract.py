@@ -1,0 +1,150 @@
+"""Extraction: what one file says by itself.
+
+`extract` parses a file once, walks its tree once and settles its names at the end; `repository.py`
+settles what needs the other files. The rules are in docs/relations.md.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from graph_builder.entities import NO_SPAN, FileFacts
+from graph_builder.extract_calls import visit_call, visit_keyword, visit_yield
+from graph_builder.extract_definitions import (
+    visit_class,
+    visit_comprehension,
+    visit_decorated,
+    visit_function,
+    visit_global,
+    visit_lambda,
+    visit_nonlocal,
+)
+from graph_builder.extract_imports import visit_future_import, visit_import, visit_import_from
+from graph_builder.extract_names import visit_attribute, visit_identifier, visit_string
+from graph_builder.extract_patterns import visit_match
+from graph_builder.extract_settle import settle
+from graph_builder.extract_syntax import num_syntax_errors, parse
+from graph_builder.extract_targets import (
+    visit_as,
+    visit_assignment,
+    visit_augmented,
+    visit_except,
+    visit_for,
+    visit_type_alias,
+    visit_walrus,
+)
+from graph_builder.extract_walk import Handler, Walk, descend
+from graph_builder.source_text import SourceText
+
+# Kinds of node that are not here hold nothing: tokens, numbers, comments, `pass`.
+_SPEAKING: Final[dict[str, Handler]] = {
+    "as_pattern": visit_as,
+    "assignment": visit_assignment,
+    "attribute": visit_attribute,
+    "augmented_assignment": visit_augmented,
+    "call": visit_call,
+    "class_definition": visit_class,
+    "decorated_definition": visit_decorated,
+    "dictionary_comprehension": visit_comprehension,
+    "except_clause": visit_except,
+    "except_group_clause": visit_except,
+    "for_statement": visit_for,
+    "function_definition": visit_function,
+    "future_import_statement": visit_future_import,
+    "generator_expression": visit_comprehension,
+    "global_statement": visit_global,
+    "identifier": visit_identifier,
+    "import_from_statement": visit_import_from,
+    "import_statement": visit_import,
+    "keyword_argument": visit_keyword,
+    "lambda": visit_lambda,
+    "list_comprehension": visit_comprehension,
+    "match_statement": visit_match,
+    "named_expression": visit_walrus,
+    "nonlocal_statement": visit_nonlocal,
+    "set_comprehension": visit_comprehension,
+    "string": visit_string,
+    "type_alias_statement": visit_type_alias,
+    "yield": visit_yield,
+}
+_SILENT: Final = [
+    "ERROR",
+    "argument_list",
+    "assert_statement",
+    "await",
+    "binary_operator",
+    "block",
+    "boolean_operator",
+    "chevron",
+    "comparison_operator",
+    "concatenated_string",
+    "conditional_expression",
+    "constrained_type",
+    "delete_statement",
+    "dictionary",
+    "dictionary_splat",
+    "elif_clause",
+    "else_clause",
+    "exec_statement",
+    "expression_list",
+    "expression_statement",
+    "finally_clause",
+    "format_expression",
+    "format_specifier",
+    "generic_type",
+    "if_clause",
+    "if_statement",
+    "interpolation",
+    "list",
+    "list_splat",
+    "member_type",
+    "not_operator",
+    "pair",
+    "parenthesized_expression",
+    "print_statement",
+    "raise_statement",
+    "return_statement",
+    "set",
+    "slice",
+    "splat_type",
+    "subscript",
+    "try_statement",
+    "tuple",
+    "type",
+    "type_parameter",
+    "unary_operator",
+    "union_type",
+    "while_statement",
+    "with_clause",
+    "with_item",
+    "with_statement",
+]
+HANDLERS: Final[dict[str, Handler]] = dict.fromkeys(_SILENT, descend) | _SPEAKING
+
+# Deeper nesting than this is generated code; Python's own default is reached by long chains.
+RECURSION_LIMIT: Final = 20_000
+
+
+def extract(path: str, module: str, source: SourceText) -> FileFacts:
+    """Return what the file at `path`, the module `module`, says by itself.
+
+    Every offset counts bytes of the file as it is. A file with syntax errors gives what its sound
+    parts say.
+    """
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
+    tree = parse(source.utf8)
+    is_package = path.rpartition("/")[2] == "__init__.py"
+    walk = Walk(module, is_package, source.utf8, HANDLERS)
+    walk.visit_children(tree.root_node, walk.root, None)
+    return settle(walk, path, num_syntax_errors(tree), _mover(source))
+
+
+def _mover(source: SourceText) -> Callable[[int], int]:
+    """Return the map from offsets of the UTF-8 text to the file's."""
+    shift = source.utf8_shift
+    if shift == 0:
+        return int
+    if shift is not None:
+        return lambda offset: offset + shift if offset >= 0 else NO_SPAN
+    table = source.file_offsets(range(len(source.utf8) + 1)).tolist()
+    return lambda offset: table[offset] if offset >= 0 else NO_SPAN

@@ -1,0 +1,102 @@
+"""Names as they are written: identifiers, dotted names, and the attribute part of the rest."""
+
+from typing import Final, NamedTuple
+
+from tree_sitter import Node
+
+from graph_builder.extract_bindings import Scope, Span
+from graph_builder.extract_walk import DOTTED, Uses, Walk
+
+CONSTANTS: Final = frozenset({"None", "True", "False"})
+
+
+class Written(NamedTuple):
+    """A dotted name, or the attribute part that follows something else."""
+
+    name: str
+    start: int
+    end: int
+    base: Node | None  # what the attributes follow, if that is not a name
+
+
+def unwrap(node: Node) -> Node:
+    """Return what is inside any parentheses around an expression."""
+    while node.type == "parenthesized_expression":
+        inner = [child for child in node.named_children if child.type != "comment"]
+        if len(inner) != 1:
+            return node
+        node = inner[0]
+    return node
+
+
+def written(walk: Walk, node: Node) -> Written | None:
+    """Read `node` as a dotted name or attribute part; None: it is neither."""
+    kind = node.type
+    if kind != "attribute":
+        return Written(*walk.span(node), None) if kind == "identifier" else None
+    start, end = node.start_byte, node.end_byte
+    name = walk.slice(start, end)
+    if DOTTED(name) and name.partition(".")[0] not in CONSTANTS:
+        return Written(name, start, end, None)
+    return _unwound(walk, node)
+
+
+def _unwound(walk: Walk, node: Node) -> Written:
+    """Read an attribute chain that has more in it than names and dots."""
+    parts: list[Node] = []
+    base = node
+    while base.type == "attribute":
+        children = base.children
+        parts.append(children[-1])
+        base = children[0]
+    is_full = base.type == "identifier"
+    if is_full:
+        parts.append(base)
+    parts.reverse()
+    start, end = parts[0].start_byte, parts[-1].end_byte
+    name = ".".join(walk.text(part) for part in parts)
+    if end - start != len(name.encode()):
+        walk.part_ends[start] = [part.end_byte for part in parts]
+    return Written(name, start, end, None if is_full else base)
+
+
+def visit_identifier(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:
+    start, end = node.start_byte, node.end_byte
+    walk.use(scope, (walk.slice(start, end), start, end), uses)
+
+
+def visit_attribute(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:
+    name = written(walk, node)
+    assert name is not None
+    if name.base is not None:
+        walk.visit(name.base, scope, uses)
+    else:
+        walk.use(scope, name[:3], uses)
+
+
+def visit_string(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:
+    """Visit the interpolations of an f-string or t-string."""
+    start = node.start_byte
+    prefix = walk.utf8[start : start + 3].partition(b'"')[0].partition(b"'")[0]
+    if any(letter in b"fFtT" for letter in prefix):
+        walk.visit_children(node, scope, uses)
+
+
+def root_name(walk: Walk, node: Node, scope: Scope) -> Span | None:
+    """Return the base name of an attribute or subscript target, or its `receiver.x`.
+
+    None: it is on no name, or on the bare receiver.
+    """
+    first: Node | None = None
+    while node.type in ("attribute", "subscript", "parenthesized_expression"):
+        first = node
+        node = unwrap(node) if node.type == "parenthesized_expression" else node.children[0]
+    if node.type != "identifier":
+        return None
+    base = walk.span(node)
+    if scope.receiver_class(base[0]) is None:
+        return base
+    if first is None or first.type != "attribute":
+        return None
+    member = first.children[-1]
+    return f"{base[0]}.{walk.text(member)}", base[1], member.end_byte

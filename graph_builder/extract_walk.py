@@ -1,0 +1,140 @@
+"""The state of one walk over one file's syntax tree, and how the walk goes from node to node.
+
+Every handler has the same form: it gets the walk, a node, the scope that the node's code belongs
+to, and the list that collects the names used in a source expression (None: nobody asks).
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from tree_sitter import Node
+
+from graph_builder.entities import Statement
+from graph_builder.extract_bindings import Scope, ScopeKind, Span
+
+DOTTED: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*").fullmatch
+
+
+class NameUse(NamedTuple):
+    """One use of a name, dotted as written."""
+
+    scope: Scope
+    name: str
+    start: int
+    end: int
+
+
+Uses = list[NameUse] | None
+Handler = Callable[["Walk", Node, Scope, Uses], None]
+
+
+def descend(walk: "Walk", node: Node, scope: Scope, uses: Uses) -> None:
+    """Handle a node that says nothing by itself."""
+    walk.visit_children(node, scope, uses)
+
+
+class PendingCall(NamedTuple):
+    """A call before the names of its file are settled."""
+
+    scope: Scope
+    name: str
+    start: int
+    end: int
+    is_full: bool  # False: the attribute part of something that is not a name
+    arguments: list[tuple[int | str, NameUse]]
+    target: str | None  # known already, or to be settled from the name
+
+
+class Walk:
+    """What one walk has seen so far; offsets count bytes of the UTF-8 text."""
+
+    def __init__(
+        self, module: str, is_package: bool, utf8: bytes, handlers: Mapping[str, Handler]
+    ) -> None:
+        self.module = module
+        self.is_package = is_package
+        self.utf8 = utf8
+        self.ascii = utf8.decode() if utf8.isascii() else None
+        self.handlers = handlers
+        self.root = Scope(ScopeKind.MODULE, None, (module, -1, -1), -1)
+        self.triples: list[tuple] = []
+        self.statements: list[Statement] = []
+        self.definitions: list[tuple] = []
+        self.signatures: list[tuple] = []
+        self.bases: list[tuple[int, NameUse]] = []
+        self.members: list[tuple[int, str, int]] = []
+        self.overloads: set[int] = set()
+        self.calls: list[PendingCall] = []
+        self.flows: list[tuple[list[NameUse], list[Span]]] = []
+        self.uses: list[NameUse] = []
+        self.import_uses: list[tuple[int, int, str, str]] = []
+        self.aliases: dict[str, NameUse | str] = {}
+        self.typing_names: dict[str, str] = {}
+        self.star_imports: list[str] = []
+        # First byte of a dotted name with space in it: the end of each of its parts.
+        self.part_ends: dict[int, list[int]] = {}
+
+    def text(self, node: Node) -> str:
+        return self.slice(node.start_byte, node.end_byte)
+
+    def slice(self, start: int, end: int) -> str:
+        if self.ascii is not None:
+            return self.ascii[start:end]
+        return self.utf8[start:end].decode(errors="replace")
+
+    def span(self, node: Node) -> Span:
+        start, end = node.start_byte, node.end_byte
+        return self.slice(start, end), start, end
+
+    def visit(self, node: Node, scope: Scope, uses: Uses) -> None:
+        handler = self.handlers.get(node.type)
+        if handler is not None:
+            handler(self, node, scope, uses)
+
+    def visit_children(self, node: Node, scope: Scope, uses: Uses) -> None:
+        """Visit what is in `node`, in source order, without recursion over plain operators."""
+        handlers = self.handlers
+        pending = node.children[::-1]
+        while pending:
+            child = pending.pop()
+            handler = handlers.get(child.type)
+            if handler is descend:
+                pending.extend(child.children[::-1])
+            elif handler is not None:
+                handler(self, child, scope, uses)
+
+    def state(
+        self,
+        relation: int,
+        head: Span,
+        tail: Span,
+        site: int,
+        definition: int | None = None,
+        is_reversed: bool = False,
+    ) -> None:
+        """Note a triple, and that it says something about `definition` (None: about none)."""
+        if definition is not None:
+            self.statements.append(Statement(definition, len(self.triples), is_reversed))
+        self.triples.append(
+            (head[0], relation, tail[0], head[1], head[2], tail[1], tail[2], site, False)
+        )
+
+    def restate(self, definition: int) -> None:
+        """Note that the last triple says something about `definition` too, as its head."""
+        self.statements.append(Statement(definition, len(self.triples) - 1, False))
+
+    def use(self, scope: Scope, span: Span, uses: Uses) -> NameUse:
+        used = NameUse(scope, *span)
+        self.uses.append(used)
+        if uses is not None:
+            uses.append(used)
+        return used
+
+    def part_end(self, used: NameUse, num_parts: int) -> int:
+        """Return one past the last byte of the first `num_parts` parts of a dotted name."""
+        ends = self.part_ends.get(used.start)
+        if ends is not None:
+            return ends[num_parts - 1]
+        prefix = ".".join(used.name.split(".", num_parts)[:num_parts])
+        return used.start + len(prefix.encode())

@@ -1,0 +1,166 @@
+"""The repository graph: all files of a source together, their names settled.
+
+Built from what `extract.py` says of each file; asked by `linking.py` for the triples, references
+and facts of a window, and by `graph_export.py` for the whole graph.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from operator import itemgetter
+
+from graph_builder.argument_binding import passed_to
+from graph_builder.entities import (
+    NO_SPAN,
+    CallSite,
+    Fact,
+    FileFacts,
+    Reference,
+    Statement,
+    Triple,
+    Use,
+)
+from graph_builder.extract_bindings import CLASS_RECEIVER, INSTANCE_RECEIVER
+from graph_builder.extract_calls import BUILTIN_TYPES, is_capwords
+from graph_builder.extract_settle import STARS
+from graph_builder.relations import CALLS, FLOWS_TO, INSTANTIATES
+from graph_builder.resolution import Entity, EntityKind, Resolver
+
+# site, relation, spans, names: no two triples of a file agree in all of them.
+RECEIVERS = INSTANCE_RECEIVER + CLASS_RECEIVER
+_IN_ORDER = itemgetter(7, 1, 3, 5, 4, 6, 0, 2)
+
+
+class Repository:
+    """The files of one source as one graph."""
+
+    def __init__(self, files: Sequence[FileFacts]) -> None:
+        self.files = tuple(files)
+        self._resolver = Resolver(self.files)
+        self._at = {facts.path: at for at, facts in enumerate(self.files)}
+        self._statements: dict[int, dict[int, list[Statement]]] = {}
+
+    def file(self, path: str) -> FileFacts:
+        return self.files[self._at[path]]
+
+    def triples(self, path: str) -> list[Triple]:
+        """Return all triples that the file states, in the order of their sites."""
+        at = self._at[path]
+        found = list(self.files[at].triples)
+        for call in self.files[at].calls:
+            entity = self._resolver.resolve(at, call.target)
+            relation, is_guess = _relation(call, entity)
+            span = call.head_start, call.head_end, call.start, call.end, call.start
+            found.append(Triple(call.head, relation, call.callee, *span, is_guess))
+            if call.arguments and entity is not None:
+                found.extend(self._passed(at, call, entity))
+        found.sort(key=_IN_ORDER)
+        return found
+
+    def _passed(self, at: int, call: CallSite, entity: Entity) -> Iterator[Triple]:
+        """Yield a flow from each argument to the parameter that it binds to."""
+        function = self._called_function(entity)
+        if function is None:
+            return
+        signature = self._resolver.files[function.file].signatures.get(function.definition)
+        if signature is None or signature.is_property:
+            return
+        is_made = entity.kind == EntityKind.CLASS
+        on_receiver = call.target[1] in RECEIVERS and call.target.count(".") == 1
+        if signature.is_method and not (is_made or on_receiver):
+            return
+        is_bound = is_made or call.target[1] == INSTANCE_RECEIVER or signature.is_class_method
+        for argument, parameter in passed_to(call.arguments, signature, is_bound):
+            if argument.name != parameter.name:
+                is_here = function.file == at
+                tail = (parameter.start, parameter.end) if is_here else (NO_SPAN, NO_SPAN)
+                head = argument.start, argument.end
+                yield Triple(argument.name, FLOWS_TO, parameter.name, *head, *tail, argument.start)
+
+    def _called_function(self, entity: Entity) -> Entity | None:
+        """Return the function that a call of `entity` runs: for a class its `__init__`."""
+        called: Entity | None = entity
+        if entity.kind == EntityKind.CLASS:
+            called = self._resolver.member(entity, "__init__")
+        return called if called is not None and called.kind == EntityKind.FUNCTION else None
+
+    def references(self, path: str) -> list[Reference]:
+        """Return the uses of names in a file that lead to a function, class or module of these."""
+        at = self._at[path]
+        found = (self._reference(at, used) for used in self.files[at].uses)
+        return sorted(reference for reference in found if reference is not None)
+
+    def _reference(self, at: int, used: Use) -> Reference | None:
+        """Follow the longest part of a dotted name that leads somewhere."""
+        name, target, end = used.name, used.target, used.end
+        while True:
+            entity = self._resolver.resolve(at, target)
+            if entity is not None and entity.kind <= EntityKind.FUNCTION:
+                return Reference(used.start, end, self._qualified_name(entity))
+            name, _, last = name.rpartition(".")
+            target = target[: -len(last) - 1]
+            end -= len(last.encode()) + 1
+            is_spread = used.end - used.start != len(used.name.encode())
+            if not name or is_spread or target[-1:] in ("", ":") or ":" not in target:
+                return None
+
+    def _qualified_name(self, entity: Entity) -> str:
+        facts = self.files[entity.file]
+        if entity.definition < 0:
+            return facts.module
+        return facts.definitions[entity.definition].qualified_name
+
+    def facts(self, entity: str) -> list[Fact]:
+        """Return what the repository states about the entity of that qualified name.
+
+        Of a function: parameters, their types, what it returns and what contains it; of a class:
+        bases, fields, what it contains and what contains it; of a module: what it contains.
+        """
+        found: dict[tuple[str, int, str, bool], Fact] = {}
+        for at, definition in self._places.get(entity, ()):
+            facts = self.files[at]
+            for statement in self._stated(at).get(definition, ()):
+                triple = facts.triples[statement.triple]
+                fact = Fact(
+                    triple.head,
+                    triple.relation,
+                    triple.tail,
+                    facts.path,
+                    triple.site,
+                    entity,
+                    statement.is_reversed,
+                )
+                key = fact.head, fact.relation, fact.tail, fact.is_reversed
+                found.setdefault(key, fact)
+        return list(found.values())
+
+    @cached_property
+    def _places(self) -> dict[str, list[tuple[int, int]]]:
+        """Qualified name: the files and indices of the definitions that have it."""
+        places: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        for at, facts in enumerate(self.files):
+            places[facts.module].append((at, -1))
+            for index, definition in enumerate(facts.definitions):
+                places[definition.qualified_name].append((at, index))
+        return places
+
+    def _stated(self, at: int) -> dict[int, list[Statement]]:
+        """Statements of a file by the definition that they are about."""
+        if at not in self._statements:
+            by_definition: dict[int, list[Statement]] = defaultdict(list)
+            for statement in self.files[at].statements:
+                by_definition[statement.definition].append(statement)
+            self._statements[at] = by_definition
+        return self._statements[at]
+
+
+def _relation(call: CallSite, entity: Entity | None) -> tuple[int, bool]:
+    """Return the relation of a call to what its callee leads to, and whether that is a guess."""
+    if entity is not None and entity.kind in (EntityKind.CLASS, EntityKind.OPAQUE_CLASS):
+        return INSTANTIATES, False
+    if entity is not None and entity.kind == EntityKind.FUNCTION:
+        return CALLS, False
+    if entity is None and call.target.startswith(STARS) and call.callee in BUILTIN_TYPES:
+        return INSTANTIATES, False
+    is_class = is_capwords(call.callee)
+    return (INSTANTIATES if is_class else CALLS), is_class

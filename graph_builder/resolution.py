@@ -1,0 +1,191 @@
+"""Where the names of a repository lead: through imports, re-exports, classes and their bases.
+
+Everything is plain dictionaries over `FileFacts`; an entity is a file's index and the index of a
+definition in it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from enum import IntEnum
+from functools import cached_property
+from typing import Final, NamedTuple
+
+from graph_builder.entities import FileFacts, Signature
+from graph_builder.extract_bindings import CLASS_RECEIVER, DEFINITION, INSTANCE_RECEIVER
+from graph_builder.extract_targets import OPAQUE_CLASS
+
+MARKERS: Final = DEFINITION + INSTANCE_RECEIVER + CLASS_RECEIVER
+
+
+class EntityKind(IntEnum):
+    MODULE = 0
+    CLASS = 1
+    FUNCTION = 2
+    VARIABLE = 3  # of a module, its value unknown
+    OPAQUE_CLASS = 4  # a variable whose value is a class that no `class` statement makes
+
+
+class Entity(NamedTuple):
+    kind: EntityKind
+    file: int
+    definition: int  # index of a class or function, else -1
+
+
+class FileIndex:
+    """The dictionaries of one file."""
+
+    def __init__(self, facts: FileFacts) -> None:
+        self.facts = facts
+        self.names = dict(facts.names)
+        self.imports = dict(facts.imports)
+        self.variables = dict(facts.variables)
+        self.members: dict[int, dict[str, int]] = defaultdict(dict)
+        for owner, name, index in facts.members:
+            self.members[owner][name] = index
+        self.bases: dict[int, list[str]] = defaultdict(list)
+        for owner, target in facts.bases:
+            self.bases[owner].append(target)
+        self.targets: dict[str, Entity | None] = {}  # resolved so far
+
+    @cached_property
+    def signatures(self) -> dict[int, Signature]:
+        return {each.definition: each for each in self.facts.signatures}
+
+    @cached_property
+    def root(self) -> str:
+        """The folder that the module's name counts from."""
+        depth = self.facts.module.count(".") + 1 + self.facts.path.endswith("__init__.py")
+        return "/".join(self.facts.path.split("/")[:-depth])
+
+
+class Resolver:
+    """Resolves targets (see `entities.py`) over all files of a source."""
+
+    def __init__(self, files: Sequence[FileFacts]) -> None:
+        self.files = [FileIndex(facts) for facts in files]
+        self._modules: dict[str, list[int]] = defaultdict(list)
+        for at, facts in enumerate(files):
+            self._modules[facts.module].append(at)
+        self._orders: dict[tuple[int, int], list[Entity]] = {}
+        self._under_way: set[tuple[int, str]] = set()
+
+    def resolve(self, file: int, target: str) -> Entity | None:
+        """Return what `target`, as used in `file`, leads to; None: nothing of this repository."""
+        known = self.files[file].targets
+        try:
+            return known[target]
+        except KeyError:
+            known[target] = self._resolve(file, target)
+            return known[target]
+
+    def _resolve(self, file: int, target: str) -> Entity | None:
+        module, _, path = target.partition(":")
+        parts = path.split(".") if path else []
+        entity: Entity | None
+        if module == "*":
+            entity = self._from_stars(file, parts.pop(0))
+        elif module:
+            entity = self._module(file, module)
+        elif parts[0][0] in MARKERS:
+            first = parts.pop(0)
+            if first[0] != DEFINITION and not parts:
+                return None
+            entity = self._definition(file, int(first[1:]))
+        else:
+            entity = self._name(file, parts.pop(0))
+        for part in parts:
+            if entity is None:
+                return None
+            entity = self.member(entity, part)
+        return entity
+
+    def member(self, entity: Entity, name: str) -> Entity | None:
+        """Return what the attribute `name` of a module or class is."""
+        if entity.kind == EntityKind.MODULE:
+            return self._attribute(entity.file, name)
+        if entity.kind != EntityKind.CLASS:
+            return None
+        for owner in self.linearized(entity):
+            index = self.files[owner.file].members[owner.definition].get(name)
+            if index is not None:
+                return self._definition(owner.file, index)
+        return None
+
+    def linearized(self, entity: Entity) -> list[Entity]:
+        """Return a class and its bases in the repository, in the order of method lookup.
+
+        Depth first, the last visit counts: for sound hierarchies that is Python's order.
+        """
+        key = entity.file, entity.definition
+        if key not in self._orders:
+            self._orders[key] = [entity]  # what a class that is its own base gets
+            visited = list(self._ancestors(entity))
+            last = {each: at for at, each in enumerate(visited)}
+            self._orders[key] = [each for at, each in enumerate(visited) if last[each] == at]
+        return self._orders[key]
+
+    def _ancestors(self, entity: Entity) -> Iterator[Entity]:
+        yield entity
+        for target in self.files[entity.file].bases[entity.definition]:
+            base = self.resolve(entity.file, target)
+            if base is not None and base.kind == EntityKind.CLASS:
+                yield from self.linearized(base)
+
+    def _definition(self, file: int, index: int) -> Entity:
+        is_class = self.files[file].facts.definitions[index].kind == "class"
+        return Entity(EntityKind.CLASS if is_class else EntityKind.FUNCTION, file, index)
+
+    def _module(self, file: int, module: str) -> Entity | None:
+        """Return the module of that name, of the importing file's own root where several are."""
+        found = self._modules.get(module)
+        if not found:
+            return None
+        root = self.files[file].root
+        nearest = next((each for each in found if self.files[each].root == root), found[0])
+        return Entity(EntityKind.MODULE, nearest, -1)
+
+    def _attribute(self, file: int, name: str) -> Entity | None:
+        """Return what `name` is in a module, its submodules included."""
+        found = self._name(file, name)
+        return found or self._module(file, f"{self.files[file].facts.module}.{name}")
+
+    def _name(self, file: int, name: str) -> Entity | None:
+        """Return what the module-level `name` is: defined, imported, or another name."""
+        key = file, name
+        if key in self._under_way:
+            return None
+        self._under_way.add(key)
+        try:
+            return self._bound(file, name)
+        finally:
+            self._under_way.discard(key)
+
+    def _bound(self, file: int, name: str) -> Entity | None:
+        index = self.files[file]
+        if name in index.names:
+            return self._definition(file, index.names[name])
+        for target in index.imports.get(name, ()):
+            found = self._resolve(file, target)
+            if found is not None:
+                return found
+        if name in index.variables:
+            return self._variable(file, index.variables[name])
+        return None if name in index.imports else self._from_stars(file, name)
+
+    def _variable(self, file: int, meaning: str) -> Entity:
+        if meaning == OPAQUE_CLASS:
+            return Entity(EntityKind.OPAQUE_CLASS, file, -1)
+        found = self._resolve(file, meaning) if meaning else None
+        return found or Entity(EntityKind.VARIABLE, file, -1)
+
+    def _from_stars(self, file: int, name: str) -> Entity | None:
+        """Return what the star imports of a file give under `name`; private names they do not."""
+        if name.startswith("_"):
+            return None
+        for module in self.files[file].facts.star_imports:
+            found = self._module(file, module)
+            if found is not None and found.file != file:
+                entity = self._name(found.file, name)
+                if entity is not None:
+                    return entity
+        return None
