@@ -19,7 +19,7 @@ class AttentionScope:
     """Which tokens of a row see each other and from how far; the same for all layers."""
 
     distances: Tensor  # (B, N, N) int64
-    is_visible: Tensor  # (B, N, N) bool
+    is_apart: Tensor  # (B, N, N) bool, True where the two do not see each other
 
 
 def attention_scope(inputs: GraphInputs) -> AttentionScope:
@@ -29,7 +29,7 @@ def attention_scope(inputs: GraphInputs) -> AttentionScope:
     group = torch.where(window >= 0, window, own)  # (B, N); itself, so that no softmax is empty
     return AttentionScope(
         distances=chain_distances(inputs.root_index, inputs.leaf_slot),
-        is_visible=group[:, :, None] == group[:, None, :],
+        is_apart=group[:, :, None] != group[:, None, :],
     )
 
 
@@ -46,7 +46,7 @@ def decayed_attention(
         # One gather along a row of the table a head: its backward is a plain sum for each distance.
         where = scope.distances.view(1, -1).expand(decay.shape[0], -1)
         scores = scores * decay.gather(1, where).view_as(scores).to(scores.dtype)
-    scores = scores.masked_fill(~scope.is_visible, float("-inf"))
+    scores = scores.masked_fill_(scope.is_apart, float("-inf"))
     return scores.softmax(dim=-1).to(value.dtype) @ value
 
 

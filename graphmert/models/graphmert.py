@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
@@ -112,10 +113,13 @@ class GraphMERTModel(PreTrainedModel):
         The head reads the root's state, plus the leaf's with `relation_input` "root_and_leaf" (a
         slot without a leaf has its root's alone).
         """
-        rows = torch.arange(len(hidden), device=hidden.device)[:, None]
-        states = hidden[rows, inputs.edge_root.clamp(min=0)]  # (B, E, C)
+        num_rows, row_length, width = hidden.shape
+        first = torch.arange(num_rows, device=hidden.device)[:, None] * row_length  # (B, 1)
+        flat = hidden.reshape(-1, width)
+        # Embedding look-ups: the gradient of plain indexing adds up in no fixed order.
+        states = F.embedding(first + inputs.edge_root.clamp(min=0), flat)  # (B, E, C)
         if self.config.relation_input == "root_and_leaf":
-            leaves = hidden[rows, inputs.edge_leaf.clamp(min=0)]
+            leaves = F.embedding(first + inputs.edge_leaf.clamp(min=0), flat)
             states = states + leaves * (inputs.edge_leaf >= 0)[:, :, None]
         return self.relation_head(states)
 

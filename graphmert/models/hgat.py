@@ -65,8 +65,10 @@ class HGAT(nn.Module):
         """Return the embeddings with every edge's term added to its leaf, (B, N, C)."""
         edges = flat_edges(inputs)
         flat = hidden.reshape(-1, hidden.shape[-1])  # (B * N, C)
-        heads = flat[edges.head_tokens]  # (E, J, C)
-        weights = self._head_weights(flat[edges.leaves], heads, edges).to(heads.dtype)
+        # As embedding look-ups, since the gradient of plain indexing adds up in no fixed order.
+        leaves = F.embedding(edges.leaves, flat)  # (E, C)
+        heads = F.embedding(edges.head_tokens, flat)  # (E, J, C)
+        weights = self._head_weights(leaves, heads, edges).to(heads.dtype)
         # W_r is linear, so it is applied once, to the weighted sum; dropout falls on W_r h_j all
         # the same, with one mask for all tokens of a head.
         pooled = (weights[:, None] @ heads).squeeze(1)  # (E, C)
@@ -80,8 +82,9 @@ class HGAT(nn.Module):
         """
         by_leaf = torch.einsum("rc,rcd->rd", self.attend_leaf, self.transform)  # (K + 1, C)
         by_head = torch.einsum("rc,rcd->rd", self.attend_head, self.transform)
-        leaf_scores = (leaves * by_leaf[edges.relations]).sum(-1)  # (E,)
-        head_scores = (heads @ by_head[edges.relations][:, :, None].to(heads.dtype)).squeeze(-1)
+        by_leaf, by_head = (F.embedding(edges.relations, v) for v in (by_leaf, by_head))  # (E, C)
+        leaf_scores = (leaves * by_leaf).sum(-1)  # (E,)
+        head_scores = (heads @ by_head[:, :, None].to(heads.dtype)).squeeze(-1)  # (E, J)
         scores = F.leaky_relu(leaf_scores[:, None] + head_scores)  # (E, J)
         scores = scores.masked_fill(~edges.is_head, torch.finfo(scores.dtype).min)
         return scores.softmax(dim=-1) * edges.is_head

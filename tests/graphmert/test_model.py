@@ -9,6 +9,7 @@ import torch
 from random_windows import LAYOUT, NUM_RELATIONS, random_model, random_windows
 from transformers import AutoModel
 
+from graph_builder.layout import ChainLayout
 from graphmert import GraphMERTConfig, GraphMERTModel
 from graphmert.models.configuration import codebert, paper, small, tiny
 from graphmert.models.loading import load_model
@@ -143,6 +144,28 @@ def test_gradients_equal_numerical_ones():
             flat[index] += step
         slope = (above - below) / (2 * step)
         torch.testing.assert_close(parameter.grad.view(-1)[index], slope, rtol=1e-5, atol=1e-7)
+
+
+def test_gradients_are_the_same_each_time_on_two_threads():
+    layout = ChainLayout()
+    model = random_model(layout, torch.float32, hidden_size=48, num_hidden_layers=0)
+    windows = random_windows(2, layout, leaf_share=0.9)
+    few_heads = dataclasses.replace(windows, head_starts=windows.head_starts % 3)
+
+    def gradients() -> list[torch.Tensor]:
+        model.zero_grad()
+        model(**few_heads.arguments()).relation_logits.square().sum().backward()
+        return [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        first, *others = [gradients() for _ in range(3)]
+    finally:
+        torch.set_num_threads(num_threads)
+    assert len(first) == 10
+    for other in others:
+        assert all(torch.equal(one, same) for one, same in zip(first, other, strict=True))
 
 
 def test_p_can_be_frozen():
