@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from graph_builder.entities import NO_SPAN, Definition, Reference, Triple
-from graph_builder.knowledge import Extent, FactShelf
+from graph_builder.knowledge import Budget, Extent, FactShelf
 from graph_builder.layout import ChainLayout
 from graph_builder.linking import LinkCounts, LinkedTriple, WindowLinker
 from graph_builder.mentions import FileText, WindowMentions
@@ -77,7 +77,7 @@ class _File:
     line_feeds: list[int]
 
 
-def chain_graphs(  # noqa: PLR0917 (one call, seven things that a source is made of)
+def chain_graphs(
     source: str,
     revision: str,
     files: Mapping[str, SourceText],
@@ -159,7 +159,8 @@ def _file_chain_graphs(shared: _Source, file: _File) -> Iterator[ChainGraph]:
 def _chain_graph(
     shared: _Source, file: _File, window: Window, index: int, simple_name: str
 ) -> ChainGraph:
-    linked = _link(shared, file, window, simple_name)
+    own_id = window_id(shared.name, file.path, index)
+    linked = _link(shared, file, window, simple_name, own_id)
     leaf_words = [words for triple in linked for words in triple.spelling.words]
     root_names, leaf_names = window_names(file.text.words, window, simple_name, leaf_words)
     opening = shared.spellings.of(simple_name).ids[: window.num_name_tokens]
@@ -167,7 +168,7 @@ def _chain_graph(
     no_span = [NO_SPAN] * (1 + len(opening))
     start_line, end_line = _lines(file, window)
     return ChainGraph(
-        window_id=window_id(shared.name, file.path, index),
+        window_id=own_id,
         source=shared.name,
         revision=shared.revision,
         path=file.path,
@@ -187,7 +188,9 @@ def _chain_graph(
     )
 
 
-def _link(shared: _Source, file: _File, window: Window, simple_name: str) -> list[LinkedTriple]:
+def _link(
+    shared: _Source, file: _File, window: Window, simple_name: str, salt: int
+) -> list[LinkedTriple]:
     """Place the triples and facts of one window."""
     settings, spellings = shared.settings, shared.spellings
     start, end = _extent(file, window)
@@ -198,14 +201,11 @@ def _link(shared: _Source, file: _File, window: Window, simple_name: str) -> lis
         linker.add_local(file.triples[first:last])
     if settings.leaves != "local":
         first, last = (bisect_left(file.reference_starts, byte) for byte in (start, end))
-        facts = shared.shelf.choose(
-            file.references[first:last],
-            Extent(file.path, start, end),
-            lambda name: min(len(spellings.of(name).ids), settings.layout.leaves_per_root),
-            settings.max_knowledge_leaves,
-        )
+        budget = Budget(settings.max_knowledge_leaves, linker.num_leaves, linker.num_slots)
+        extent = Extent(file.path, start, end)
+        facts = shared.shelf.choose(file.references[first:last], extent, budget)
         linker.add_knowledge(facts)
-    return linker.linked()
+    return linker.linked(salt)
 
 
 def _owner(file: _File, window: Window) -> _Owner:

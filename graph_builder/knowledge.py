@@ -56,6 +56,15 @@ class Extent:
         return fact.path == self.path and self.start <= fact.site < self.end
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much knowledge a window can take, in leaf tokens."""
+
+    max_leaves: int  # in all
+    leaves_of: Callable[[str], int]  # leaves that a name takes
+    room_at: Callable[[Reference], int]  # slots of the mention that a reference is
+
+
 class FactShelf:
     """The facts of a repository, each entity's in hash order, sorted once."""
 
@@ -74,36 +83,38 @@ class FactShelf:
         return (fact for fact in self.facts(entity) if not extent.holds(fact))
 
     def choose(
-        self,
-        references: Iterable[Reference],
-        extent: Extent,
-        num_leaves_of: Callable[[str], int],
-        max_leaves: int,
+        self, references: Iterable[Reference], extent: Extent, budget: Budget
     ) -> list[ChosenFact]:
-        """Return the facts for the window at `extent`, up to `max_leaves` leaf tokens in all.
+        """Return the facts for the window at `extent` whose names `references` are.
 
-        Each entity gives its first fact before one gives its second, and so on.
+        Each entity gives its first fact before one gives its second, and so on, and none gives
+        more than its own mentions could hold.
         """
         by_entity: dict[str, list[Reference]] = {}
         for reference in references:
             by_entity.setdefault(reference.entity, []).append(reference)
+        room = {entity: sum(map(budget.room_at, by_entity[entity])) for entity in by_entity}
         turns = [
             (turn, crc32(entity.encode()), entity, fact)
             for entity in by_entity
-            for turn, fact in enumerate(islice(self._outside(entity, extent), max_leaves))
+            for turn, fact in enumerate(islice(self._outside(entity, extent), budget.max_leaves))
         ]
         turns.sort(key=lambda turn: turn[:3])
         chosen: dict[Key, ChosenFact] = {}
+        left = budget.max_leaves
         for _, _, entity, fact in turns:
             candidate = ChosenFact(fact, tuple(by_entity[entity]))
-            num_leaves = num_leaves_of(candidate.leaf_name)
-            if candidate.key not in chosen and num_leaves <= max_leaves:
+            num_leaves = budget.leaves_of(candidate.leaf_name)
+            if candidate.key not in chosen and num_leaves <= min(left, room[entity]):
                 chosen[candidate.key] = candidate
-                max_leaves -= num_leaves
+                left -= num_leaves
+                room[entity] -= num_leaves
         return list(chosen.values())
 
 
-def in_hash_order(items: Iterable[Item], key_of: Callable[[Item], Key]) -> list[Item]:
+def in_hash_order(
+    items: Iterable[Item], key_of: Callable[[Item], Key], salt: int = 0
+) -> list[Item]:
     """Sort by a hash of (head, tail), which says nothing of the relation.
 
     Items that share head and tail differ in relation alone; a second hash of the two names
@@ -112,17 +123,19 @@ def in_hash_order(items: Iterable[Item], key_of: Callable[[Item], Key]) -> list[
     by_pair: dict[tuple[int, str, str], list[tuple[int, Item]]] = {}
     for item in items:
         head, relation, tail = key_of(item)
-        by_pair.setdefault((_pair_hash(head, tail), head, tail), []).append((relation, item))
+        pair = pair_hash(head, tail, salt), head, tail
+        by_pair.setdefault(pair, []).append((relation, item))
     ordered = []
     for pair in sorted(by_pair):
         group = by_pair[pair]
         if len(group) > 1:
             group.sort(key=lambda entry: entry[0])
-            turn = _pair_hash(pair[2], pair[1]) % len(group)
+            turn = pair_hash(pair[2], pair[1], salt) % len(group)
             group = group[turn:] + group[:turn]
         ordered += [item for _, item in group]
     return ordered
 
 
-def _pair_hash(first: str, second: str) -> int:
-    return crc32(f"{first}\0{second}".encode())
+def pair_hash(first: str, second: str, salt: int) -> int:
+    """Return a hash of two names, the same on every machine; each salt gives another one."""
+    return crc32(f"{salt}\0{first}\0{second}".encode())

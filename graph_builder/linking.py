@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from graph_builder.entities import Triple
+from graph_builder.entities import Reference, Triple
 from graph_builder.knowledge import ChosenFact, Key, in_hash_order
 from graph_builder.layout import ChainLayout
 from graph_builder.mentions import Mention, WindowMentions
@@ -42,6 +42,10 @@ class LinkedTriple:
     spelling: Spelling  # of what its leaves hold
     is_reversed: bool
     is_knowledge: bool
+
+    @property
+    def key(self) -> Key:
+        return self.head, self.relation, self.tail
 
 
 @dataclass
@@ -79,9 +83,23 @@ class WindowLinker:
         self._seen: set[Key] = set()
         self._linked: list[LinkedTriple] = []
 
-    def linked(self) -> list[LinkedTriple]:
-        """Return the placed triples in the order of their leaves."""
-        return sorted(self._linked, key=lambda linked: linked.root)
+    def linked(self, salt: int) -> list[LinkedTriple]:
+        """Return the placed triples in the order of their leaves: on each root, hash order.
+
+        The salt, another one for each window, keeps pairs of triples that many windows share from
+        standing in the same order in all of them, which a model could learn.
+        """
+        ordered = in_hash_order(self._linked, lambda linked: linked.key, salt)
+        return sorted(ordered, key=lambda linked: linked.root)
+
+    def num_leaves(self, name: str) -> int:
+        """Return the number of leaves that spell `name`."""
+        return len(self._spellings.fitting(name, self._layout.leaves_per_root).ids)
+
+    def num_slots(self, reference: Reference) -> int:
+        """Return the number of slots, taken or free, at the mention that `reference` is."""
+        mention = self._mentions.of_reference(reference.start, reference.end)
+        return mention.num_roots * self._layout.leaves_per_root if mention else 0
 
     def add_local(self, triples: Iterable[Triple]) -> None:
         """Place the window's own triples, equal ones once."""
