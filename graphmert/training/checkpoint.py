@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from transformers.utils.logging import disable_progress_bar, enable_progress_bar
 
 from graph_builder.errors import UserError
 from graph_builder.whole_file import flush
@@ -53,7 +54,7 @@ def save_checkpoint(
     partial = folder / f".{target.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    model.save_pretrained(partial)
+    _save_model(model, partial)
     save_file(_optimizer_tensors(model, optimizer), partial / OPTIMIZER_FILE)
     for name in TOKENIZER_FILES:
         if (tokenizer_path / name).is_file():
@@ -116,6 +117,13 @@ def remove_superseded(folder: Path, keep_every: int) -> None:
         is_due = int(checkpoint.name.removeprefix("step-")) % keep_every == 0
         if checkpoint.resolve() not in linked and not is_due:
             shutil.rmtree(checkpoint)
+
+
+def _save_model(model: GraphMERTModel, folder: Path) -> None:
+    """Write config.json and model.safetensors, without a progress bar of their own."""
+    disable_progress_bar()
+    model.save_pretrained(folder)
+    enable_progress_bar()
 
 
 def _optimizer_tensors(

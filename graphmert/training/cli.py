@@ -10,8 +10,9 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,9 @@ PRESETS = ("tiny", "small", "paper", "codebert")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    stop = StopSignal()
     try:
-        is_done = train(prepare(options), stop.is_set)
+        with stop_signal() as should_stop:
+            is_done = train(prepare(options), should_stop)
     except (UserError, NonFiniteLossError) as error:
         print(f"graphmert-train: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT if isinstance(error, UserError) else EXIT_NOT_FINITE
@@ -171,8 +172,9 @@ def initial_model(options: argparse.Namespace, data: TrainingData) -> GraphMERTM
     """Return a model with random weights from the seed, or the weights of `--init_from`."""
     if options.init_from is None:
         torch.manual_seed(options.seed)
-        preset = getattr(configuration, options.preset or PRESETS[0])
-        return GraphMERTModel(preset(vocab_size=data.vocab_size))
+        config = getattr(configuration, options.preset or PRESETS[0])(data.vocab_size)
+        config.num_roots, config.leaves_per_root = astuple(data.train.layout)
+        return GraphMERTModel(config)
     if options.preset is not None:
         raise UserError("--preset and --init_from: the checkpoint has a size of its own, drop one")
     try:
@@ -183,6 +185,11 @@ def initial_model(options: argparse.Namespace, data: TrainingData) -> GraphMERTM
         raise UserError(
             f"{options.init_from}: its tokenizer is not that of {options.data_path}: "
             "build the data set with the model's tokenizer"
+        )
+    if model.config.layout != data.train.layout:
+        raise UserError(
+            f"{options.init_from}: made for {model.config.layout}, "
+            f"and {options.data_path} has {data.train.layout}"
         )
     return model
 
@@ -205,19 +212,17 @@ def checkpoint_to_resume(resume: Path | None, checkpoints: Path) -> Path | None:
     return latest.resolve()
 
 
-class StopSignal:
-    """Remember SIGTERM or SIGINT, so that the run can end at its next update."""
-
-    def __init__(self) -> None:
-        self._was_received = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._receive)
-
-    def is_set(self) -> bool:
-        return self._was_received
-
-    def _receive(self, number: int, _frame: object) -> None:
-        self._was_received = True
+@contextmanager
+def stop_signal() -> Iterator[Callable[[], bool]]:
+    """Yield a function that says whether SIGTERM or SIGINT came: the run ends at its next step."""
+    received = []
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, lambda *_: received.append(True)) for number in numbers]
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, object]:

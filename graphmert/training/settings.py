@@ -25,10 +25,8 @@ class TrainSettings:
     masks: MaskSettings = field(default_factory=MaskSettings)
 
     def __post_init__(self) -> None:
-        positive = ("num_epochs", "batch_size", "gradient_accumulation", "learning_rate")
-        for name in positive:
-            if not getattr(self, name) > 0:
-                raise UserError(f"--{name} {getattr(self, name)}: must be greater than 0")
+        for name in ("num_epochs", "batch_size", "gradient_accumulation", "learning_rate"):
+            check_positive(name, getattr(self, name))
         if not 0.0 <= self.lambda_mlm <= 1.0:
             raise UserError(f"--lambda_mlm {self.lambda_mlm}: must be between 0 and 1")
         if self.weight_decay < 0:
@@ -49,3 +47,13 @@ class RunSettings:
     is_bf16: bool = False  # bf16 autocast
     checkpoint_every: int = 1  # epochs
     log_every: int = 20  # updates
+
+    def __post_init__(self) -> None:
+        for name in ("checkpoint_every", "log_every"):
+            check_positive(name, getattr(self, name))
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raise UserError, which names the flag, unless `value` is greater than 0."""
+    if not value > 0:
+        raise UserError(f"--{name} {value}: must be greater than 0")
