@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
+from build_runs import copy_package
 from tokenizers import Tokenizer
 
 from graph_builder.record import ChainGraph
@@ -65,3 +66,11 @@ def click_files() -> dict[str, SourceText]:
 @pytest.fixture(scope="session")
 def tokenizer(click_files: dict[str, SourceText]) -> Tokenizer:
     return train_tokenizer((source.text for source in click_files.values()), 2000)
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """A folder with four small packages of the standard library, each a source."""
+    for name in ("json", "html", "wsgiref", "dbm"):
+        copy_package(name, tmp_path)
+    return tmp_path
