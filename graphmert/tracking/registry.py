@@ -96,7 +96,6 @@ def register_checkpoint(run_id: str, checkpoint: Path, tags: Mapping[str, str]) 
 
     Raises RuntimeError where MLflow did not take the whole model.
     """
-    import mlflow  # noqa: PLC0415
     from mlflow.entities import LoggedModelStatus  # noqa: PLC0415
 
     client = open_client()
@@ -105,7 +104,9 @@ def register_checkpoint(run_id: str, checkpoint: Path, tags: Mapping[str, str]) 
     if status != LoggedModelStatus.READY:
         raise RuntimeError(f"model {model_id} of run {run_id} is {status}, not READY: log it again")
     _ensure_registered_model()
-    made = mlflow.register_model(f"models:/{model_id}", REGISTERED_NAME, tags=dict(tags))
+    made = client.create_model_version(
+        REGISTERED_NAME, f"models:/{model_id}", run_id, tags=dict(tags), model_id=model_id
+    )
     number = str(made.version)
     client.set_registered_model_alias(REGISTERED_NAME, CANDIDATE, number)
     return Version(number, run_id, dict(tags))
@@ -154,6 +155,8 @@ def _log_model(run_id: str, checkpoint: Path, tags: Mapping[str, str]) -> str:
 
     from graphmert.tracking import served_model  # noqa: PLC0415
 
+    # A logged model goes to the active experiment, whatever its run's.
+    mlflow.set_experiment(experiment_id=open_client().get_run(run_id).info.experiment_id)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "checkpoint"
         shutil.copytree(checkpoint, folder, ignore=shutil.ignore_patterns(*TRAINING_ONLY))
@@ -168,7 +171,6 @@ def _log_model(run_id: str, checkpoint: Path, tags: Mapping[str, str]) -> str:
             code_paths=[_package_folder(name) for name in ("graphmert", "graph_builder")],
             pip_requirements=[f"{name}=={installed_version(name)}" for name in REQUIREMENTS],
             input_example=served_model.INPUT_EXAMPLE,
-            signature=served_model.signature(),
         )
     return str(logged.model_id)
 

@@ -10,19 +10,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mlflow.models import ModelSignature, set_model
+from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
-from mlflow.types import ColSpec, DataType, Schema
 
 MAX_CODES = 64  # code strings of one call
 MAX_CODE_BYTES = 1 << 20  # UTF-8 bytes of one call, all strings together
 INPUT_EXAMPLE = ["def area(width: float, height: float) -> float:\n    return width * height\n"]
-
-
-def signature() -> ModelSignature:
-    """Return the schema: one unnamed column of strings in, one out."""
-    strings = Schema([ColSpec(DataType.string)])
-    return ModelSignature(inputs=strings, outputs=strings)
 
 
 class ServedModel(PythonModel):
@@ -36,13 +29,12 @@ class ServedModel(PythonModel):
     def predict(
         self,
         context: PythonModelContext,
-        model_input: Any,  # without a type MLflow would guess one; a list or a frame of strings
+        model_input: list[str],  # MLflow takes the signature from these types and checks calls
         params: dict[str, Any] | None = None,
     ) -> list[str]:
         """Return one JSON string for each code string; raise ValueError for too much input."""
-        codes = _code_strings(model_input)
-        _check_size(codes)
-        return [self._answer(code) for code in codes]
+        _check_size(model_input)
+        return [self._answer(code) for code in model_input]
 
     def _answer(self, code: str) -> str:
         from graphmert.prediction import embed, predict_relations  # noqa: PLC0415
@@ -55,13 +47,6 @@ class ServedModel(PythonModel):
         except ValueError as error:
             answer = {"error": str(error)}
         return json.dumps(answer)
-
-
-def _code_strings(model_input: Any) -> list[str]:
-    """Take a list, an array, or a data frame of one column."""
-    if hasattr(model_input, "iloc"):
-        model_input = model_input.iloc[:, 0]
-    return [str(code) for code in model_input]
 
 
 def _check_size(codes: list[str]) -> None:

@@ -4,6 +4,7 @@ mlflow takes seconds to import, so this package imports it inside functions only
 """
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ def use_store(folder: Path | None = None) -> str:
     """
     for name, value in REQUEST_LIMITS.items():
         os.environ.setdefault(name, value)
+    if not sys.stderr.isatty():
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     base = (folder or Path.cwd()).resolve()
     uri = os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{base / 'mlflow.db'}")
 
