@@ -1,5 +1,6 @@
 """The MLflow run of a flow: opened with what it is about, closed with how it ended."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -40,6 +41,8 @@ def origin() -> dict[str, str]:
 
 def git_commit() -> str | None:
     """Return the commit of this checkout, with a mark where files differ; None outside git."""
+    if shutil.which("git") is None:
+        return None
     described = subprocess.run(
         ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
         cwd=Path(__file__).parent,
