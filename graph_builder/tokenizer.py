@@ -8,9 +8,11 @@ characters are cut.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +30,11 @@ MIN_VOCAB_SIZE: Final = 256 + len(SPECIAL_TOKENS)
 WORDS: Final = (
     r" ?[\p{L}\p{M}\p{N}_]+| ?[^\s\p{L}\p{M}\p{N}_]+|\s+(?!\S)|\s+"  # in the order of preference
 )
+# The same words in ASCII text, where Python finds them several times as fast.
+ASCII_WORDS: Final = re.compile(
+    r" ?[A-Za-z0-9_]+| ?[^\t-\r A-Za-z0-9_]+|[\t-\r ]+(?![^\t-\r ])|[\t-\r ]+"
+)
+MAX_KNOWN_WORDS: Final = 2**18  # about 60 MiB
 TOKENIZER_FILE: Final = "tokenizer.json"
 CONFIG_FILE: Final = "tokenizer_config.json"
 
@@ -126,7 +133,7 @@ def encode(tokenizer: Tokenizer, source: SourceText) -> EncodedFile:
     In an encoding other than UTF-8 a token that ends inside a character may have an empty span:
     the character's bytes go to the token that ends it.
     """
-    ids = np.array(_encode(tokenizer, [source.text])[0], dtype=np.int32)
+    ids = _encode_text(tokenizer, source.text)
     utf8_ends = np.cumsum(token_bytes(tokenizer)[ids], dtype=np.int64)
     assert len(source.utf8) == (utf8_ends[-1] if len(ids) else 0)
     bounds = source.file_offsets(np.concatenate([[0], utf8_ends])).astype(np.int32)
@@ -155,6 +162,27 @@ def token_bytes(tokenizer: Tokenizer) -> np.ndarray:
     for token, token_id in tokenizer.get_vocab().items():
         lengths[token_id] = len(token)
     return lengths
+
+
+def _encode_text(tokenizer: Tokenizer, text: str) -> Int32:
+    """Encode a text, in ASCII word by word: most words of a source were met before."""
+    known = _known_words(tokenizer)
+    if known is None or not text.isascii():
+        return np.array(_encode(tokenizer, [text])[0], dtype=np.int32)
+    words = ASCII_WORDS.findall(text)
+    if len(known) > MAX_KNOWN_WORDS:
+        known.clear()
+    new = [word for word in dict.fromkeys(words) if word not in known]
+    known.update(zip(new, _encode(tokenizer, new), strict=True))
+    return np.fromiter(chain.from_iterable(map(known.__getitem__, words)), dtype=np.int32)
+
+
+@lru_cache(maxsize=4)
+def _known_words(tokenizer: Tokenizer) -> dict[str, list[int]] | None:
+    """Return a memory of ids by word; None where words are others than WORDS."""
+    pre_tokenizer = json.loads(tokenizer.to_str())["pre_tokenizer"] or {}
+    steps = pre_tokenizer.get("pretokenizers", [])
+    return {} if steps and steps[0].get("pattern") == {"Regex": WORDS} else None
 
 
 def _encode(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:

@@ -66,6 +66,23 @@ def test_any_text_is_kept(tokenizer: Tokenizer, text: str) -> None:
     check_bytes(tokenizer, encode(tokenizer, source), source)
 
 
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from("aZ_09 \t\n\r\f\x1c\x00.([<mask>") | st.characters(codec="ascii")))
+def test_ascii_words_are_those_of_the_library(tokenizer: Tokenizer, letters: list[str]) -> None:
+    text = "".join(letters)
+    source = SourceText(text.encode(), text, text.encode(), "utf-8")
+    expected = tokenizer.encode(text, add_special_tokens=False).ids
+    assert encode(tokenizer, source).ids.tolist() == expected
+
+
+def test_real_files_are_encoded_as_the_library_does(
+    tokenizer: Tokenizer, click_files: dict[str, SourceText]
+) -> None:
+    for source in click_files.values():
+        expected = tokenizer.encode(source.text, add_special_tokens=False).ids
+        assert encode(tokenizer, source).ids.tolist() == expected
+
+
 def test_special_tokens_in_source_are_ordinary_text(tokenizer: Tokenizer) -> None:
     encoded = encode(tokenizer, decode_source(SOURCES["specials"]))
     assert special_ids(tokenizer).__dict__ == dict(
