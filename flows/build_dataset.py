@@ -4,7 +4,7 @@ The build itself is `graph-builder build` in a child process; what was built bef
 content is used again by it.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,13 @@ class DatasetRequest:
     def name(self) -> str:
         """A folder name that is the same for the same request."""
         return f"dataset-{canonical_sha256(vars(self))[:12]}"
+
+    def parameters(self) -> dict[str, object]:
+        """Return the request as MLflow parameters, lists of sources as one line each."""
+        values = asdict(self).items()
+        return {
+            name: " ".join(value) if isinstance(value, tuple) else value for name, value in values
+        }
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@
 worker.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import flow
@@ -84,7 +84,8 @@ def build_and_train(
     sources = DatasetRequest(train, validation, test, vocab_size)
     training = TrainingRequest(preset, num_epochs, batch_size, learning_rate, lambda_mlm, seed)
     dataset = build(sources, data_dir / sources.name)
-    with tracked_run(training.run_name(dataset.digest), {"sources": asdict(sources)}) as run_id:
+    parameters = {"preset": preset, "sources": sources.parameters()}
+    with tracked_run(training.run_name(dataset.digest), parameters) as run_id:
         record_dataset(run_id, dataset)
         data_path, output_dir = Path(dataset.path), new_output_dir(runs_dir)
         trained = train_model(training, data_path, output_dir, run_id)

@@ -13,6 +13,7 @@ from flows.defaults import BATCH_SIZE, LEARNING_RATE, MLM_WEIGHT, NUM_EPOCHS, PR
 from flows.parameters import BatchSize, LearningRate, MlmWeight, NumEpochs, Preset, Seed
 from flows.tracked_run import tracked_run
 from graph_builder.dataset import open_dataset
+from graphmert.tracking.run import log_dataset, log_loss_curves
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def train_model(
         get_run_logger().info,
         {"MLFLOW_RUN_ID": run_id},
     )
+    point_latest(output_dir)
     checkpoint = (output_dir / "checkpoints" / "best").resolve(strict=True)
     return TrainedModel(run_id, str(checkpoint), str(output_dir))
 
@@ -61,6 +63,13 @@ def new_output_dir(folder: Path) -> Path:
     """Return a folder for the current flow run: its start and the head of its id."""
     start = runtime.flow_run.scheduled_start_time
     return folder / f"{start:%Y%m%d-%H%M%S}-{str(runtime.flow_run.id)[:8]}"
+
+
+def point_latest(output_dir: Path) -> None:
+    """Let the link `latest` beside a run's folder point to it."""
+    link = output_dir.with_name(f"latest-{output_dir.name}")
+    link.symlink_to(output_dir.name)
+    link.replace(output_dir.with_name("latest"))
 
 
 @flow(name="train", flow_run_name="train on {data_path}", validate_parameters=True)
@@ -89,5 +98,9 @@ def train(
     """
     request = TrainingRequest(preset, num_epochs, batch_size, learning_rate, lambda_mlm, seed)
     digest = open_dataset(data_path).digest
-    with tracked_run(request.run_name(digest), {"data.digest": digest}) as run_id:
-        return train_model(request, data_path, new_output_dir(runs_dir), run_id)
+    with tracked_run(request.run_name(digest), {"preset": preset}) as run_id:
+        log_dataset(run_id, data_path)
+        output_dir = new_output_dir(runs_dir)
+        trained = train_model(request, data_path, output_dir, run_id)
+        log_loss_curves(run_id, output_dir / "metrics.jsonl")
+        return trained

@@ -1,0 +1,172 @@
+"""The whole job by its real command, twice, on a handful of real files, with no server."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import flask
+import jinja2
+import pytest
+from mlflow import MlflowClient
+
+SOURCES = {
+    "train": [Path(jinja2.__file__).parent / name for name in ("loaders.py", "lexer.py")],
+    "validation": [Path(click.__file__).parent / name for name in ("globals.py", "utils.py")],
+    "test": [Path(flask.__file__).parent / "sessions.py"],
+}
+SIZES = ["--vocab_size", "500", "--num_epochs", "2", "--batch_size", "16"]
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """A folder with three small sources, where the command keeps all that it makes."""
+
+    folder: Path
+    variables: Mapping[str, str]
+
+    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "flows.build_and_train", *arguments],
+            cwd=self.folder,
+            env=self.variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    @property
+    def made(self) -> set[str]:
+        return {path.name for path in self.folder.iterdir()}
+
+
+def workplace(folder: Path) -> Workplace:
+    for split, files in SOURCES.items():
+        (folder / "sources" / split).mkdir(parents=True)
+        for file in files:
+            shutil.copy(file, folder / "sources" / split)
+    variables = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PREFECT_", "MLFLOW_"))
+    }
+    home = folder / "sources" / "prefect"  # beside the sources: what else appears is the run's
+    return Workplace(folder, {**variables, "PREFECT_HOME": str(home)})
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    return workplace(tmp_path_factory.mktemp("job"))
+
+
+@pytest.fixture(scope="module")
+def runs(place: Workplace) -> list[str]:
+    """Run the command twice with the same arguments and return both outputs."""
+    specs = [part for split in SOURCES for part in (f"--{split}", f"path:sources/{split}")]
+    done = [place.run(*specs, *SIZES) for _ in range(2)]
+    for each in done:
+        assert each.returncode == 0, each.stderr
+    return [each.stdout for each in done]
+
+
+@pytest.fixture(scope="module")
+def client(place: Workplace, runs: list[str]) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{place.folder / 'mlflow.db'}")
+
+
+def run_ids(runs: list[str]) -> list[str]:
+    return [found.group(1) for text in runs if (found := re.search(r"MLflow run (\w+):", text))]
+
+
+def numbers(text: str, name: str) -> list[float]:
+    """Return the numbers of the summary's line that opens with a name."""
+    (line,) = [line for line in text.splitlines() if line.strip().startswith(name)]
+    rest = line.strip().removeprefix(name).split("nats")[0]
+    return [float(number.rstrip("%")) for number in re.findall(r"[\d.]+%?", rest)]
+
+
+def test_the_summary_says_what_mlflow_holds(runs: list[str], client: MlflowClient) -> None:
+    for text, run_id in zip(runs, run_ids(runs), strict=True):
+        metrics = client.get_run(run_id).data.metrics
+        for name, metric in (("MLM loss", "mlm_loss"), ("MNM loss", "mnm_loss")):
+            history = client.get_metric_history(run_id, f"validation/{metric}")
+            series = [each.value for each in sorted(history, key=lambda each: each.step)]
+            assert numbers(text, name) == [round(series[0], 3), round(series[-1], 3)]
+        for name, metric in (
+            ("model", "relation"),
+            ("count table", "baseline_count_table"),
+            ("majority class", "baseline_majority"),
+        ):
+            accuracy, macro_f1 = (
+                metrics[f"evaluation/{metric}_accuracy"],
+                metrics[f"evaluation/{metric}_macro_f1"],
+            )
+            assert numbers(text, name) == [round(100 * accuracy, 1), round(macro_f1, 3)]
+        bits = metrics["evaluation/bits_per_byte"]
+        assert numbers(text, "Bits for each masked byte") == [round(bits, 3)]
+
+
+def test_training_starts_blind_and_learns(runs: list[str], client: MlflowClient) -> None:
+    for metric in ("mlm_loss", "mnm_loss"):
+        history = client.get_metric_history(run_ids(runs)[0], f"validation/{metric}")
+        series = [each.value for each in sorted(history, key=lambda each: each.step)]
+        assert len(series) == 3  # before the first update, and after each epoch
+        assert series == sorted(series, reverse=True)
+        if metric == "mnm_loss":
+            assert 2.3 <= series[0] <= 3.0
+
+
+def test_the_second_run_reuses_the_data_set(runs: list[str], place: Workplace) -> None:
+    first, second = (re.search(r"Data set (\w+) \((.*)\)", text) for text in runs)
+    assert first
+    assert second
+    assert first.group(1) == second.group(1)
+    assert first.group(2) == "built"
+    assert second.group(2).startswith("reused")
+    assert len(list((place.folder / "data").iterdir())) == 1
+
+
+def test_a_first_model_is_promoted_and_a_tie_is_not(runs: list[str], client: MlflowClient) -> None:
+    assert "version 1 (champion): first model" in runs[0]
+    assert "version 2 (candidate): no better" in runs[1]
+    assert client.get_model_version_by_alias("graphmert", "champion").version == "1"
+    assert client.get_model_version_by_alias("graphmert", "candidate").version == "2"
+
+
+def test_runs_and_versions_lead_back_to_data_and_flow_run(
+    runs: list[str], client: MlflowClient
+) -> None:
+    for number, run_id in zip("12", run_ids(runs), strict=True):
+        run = client.get_run(run_id)
+        version = client.get_model_version("graphmert", number)
+        (dataset,) = run.inputs.dataset_inputs
+        assert run.info.status == "FINISHED"
+        assert version.run_id == run_id
+        assert version.tags["data_set_digest"].startswith(dataset.dataset.digest)
+        assert version.tags["prefect.flow_run_id"] == run.data.tags["prefect.flow_run_id"]
+        assert dataset.dataset.digest[:8] in run.info.run_name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--train", "networkx"], "unknown source 'networkx'"),
+        (["--train", "path:sources", "--num_epochs", "0"], "num_epochs"),
+        (["--train", "path:no-such-folder"], "no such folder"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    place = workplace(tmp_path)
+    done = place.run(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert said in line
+    assert place.made == {"sources"}
