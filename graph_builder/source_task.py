@@ -9,11 +9,10 @@ from pathlib import Path
 
 from graph_builder.chains import ChainSettings, LinkCounts, chain_graphs
 from graph_builder.errors import UserError
-from graph_builder.extract import extract
-from graph_builder.modules import module_name
+from graph_builder.parsed_files import ParsedFiles, parse_files
 from graph_builder.repository import Repository
 from graph_builder.shards import ShardFormat, write_shard
-from graph_builder.source_files import SourceFiles, read_files
+from graph_builder.source_files import read_files
 from graph_builder.source_report import SourceReport, load_report, save_report
 from graph_builder.sources import ResolvedSource, content_sha256
 from graph_builder.tokenizer import load_tokenizer
@@ -42,26 +41,28 @@ def build_source(task: SourceTask) -> SourceReport:
         return load_report(task.report_path)
     source = task.source
     files = read_files(source.root, source.files)
-    if not files.texts:
-        reasons = ", ".join(sorted({reason for _, reason, _ in files.rejected}))
+    parsed = parse_files(files.texts)
+    rejected = tuple(sorted((*files.rejected, *parsed.rejected)))
+    if not parsed.facts:
+        reasons = ", ".join(sorted({reason for _, reason, _ in rejected}))
         raise UserError(f"{source.label}: none of its Python files can be used ({reasons})")
-    report = _write_source(task, files)
+    report = _write_source(task, parsed, rejected)
     if content_sha256(source.root, source.files)[0] != source.content_sha256:
         raise UserError(f"{source.label}: its files changed while they were read: build it again")
     save_report(task.report_path, report)
     return report
 
 
-def _write_source(task: SourceTask, files: SourceFiles) -> SourceReport:
-    source, paths = task.source, files.texts.keys()
-    facts = [extract(path, module_name(path, paths), text) for path, text in files.texts.items()]
-    syntax_errors = [(file.path, file.num_syntax_errors) for file in facts]
+def _write_source(
+    task: SourceTask, parsed: ParsedFiles, rejected: tuple[tuple[str, str, str], ...]
+) -> SourceReport:
+    source = task.source
     counts = LinkCounts()
     records = chain_graphs(
         source.label,
         source.revision,
-        files.texts,
-        Repository(facts),
+        parsed.texts,
+        Repository(parsed.facts),
         load_tokenizer(task.tokenizer_path),
         task.settings,
         counts,
@@ -73,8 +74,8 @@ def _write_source(task: SourceTask, files: SourceFiles) -> SourceReport:
         num_source_bytes=source.num_bytes,
         num_windows=num_windows,
         num_triples=sum(placed.values()) + sum(sum(cause.values()) for cause in unplaced.values()),
-        rejected=files.rejected,
-        syntax_errors=tuple((path, number) for path, number in syntax_errors if number),
+        rejected=rejected,
+        syntax_errors=parsed.syntax_errors,
         placed=placed,
         unplaced=unplaced,
     )

@@ -23,8 +23,9 @@ BINARY: Final = "binary"
 NOT_DECODABLE: Final = "not decodable"
 UNKNOWN_ENCODING: Final = "unknown encoding"
 TOO_LARGE: Final = "too large"
+TOO_DEEP: Final = "nested too deeply"
 UNREADABLE: Final = "unreadable"
-REASONS: Final = (BINARY, NOT_DECODABLE, UNKNOWN_ENCODING, TOO_LARGE, UNREADABLE)
+REASONS: Final = (BINARY, NOT_DECODABLE, UNKNOWN_ENCODING, TOO_LARGE, TOO_DEEP, UNREADABLE)
 
 # Written by hand, a file of this size does not exist: these are tables and generated code.
 MAX_SOURCE_BYTES: Final = 2 * 2**20
@@ -36,9 +37,12 @@ class Rejected(UserError):
     """A file that is left out; `reason` is one of REASONS, `detail` says more."""
 
     def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
+        super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
 
 
 @dataclass(frozen=True)

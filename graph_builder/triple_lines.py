@@ -1,15 +1,14 @@
 """The triples of some files as JSON Lines; the files of one call form one repository."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from graph_builder.entities import Triple
-from graph_builder.extract import extract
-from graph_builder.modules import module_name
+from graph_builder.parsed_files import parse_files
 from graph_builder.relations import RELATION_NAMES
 from graph_builder.repository import Repository
-from graph_builder.source_files import SourceFiles, printable, read_files
+from graph_builder.source_files import printable, read_files
 
 
 def triple_lines(files: Sequence[Path], reject: Callable[[str], None]) -> Iterator[str]:
@@ -22,24 +21,20 @@ def triple_lines(files: Sequence[Path], reject: Callable[[str], None]) -> Iterat
     names = {path: given[path] for path in reversed(given)}
     found = read_files(root, list(names))
     printed = {printable(path): printable(name) for path, name in names.items()}
-    for path, reason, detail in found.rejected:
+    parsed = parse_files(found.texts, _packages(root, found.texts))
+    for path, reason, detail in (*found.rejected, *parsed.rejected):
         reject(f"{printed[path]}: left out, {reason}: {detail}")
-    repository = _repository(root, found)
-    for path in found.texts:
+    repository = Repository(parsed.facts)
+    for path in parsed.texts:
         for triple in repository.triples(path):
             yield _line(names[path], triple)
 
 
-def _repository(root: Path, files: SourceFiles) -> Repository:
-    """Resolve the files as one repository; packages are known by what lies beside the files."""
-    paths = set(files.texts)
-    for path in files.texts:
-        folders = Path(path).parents
-        beside = {(folder / "__init__.py").as_posix() for folder in folders if folder.name}
-        paths |= {init for init in beside if (root / init).exists()}
-    return Repository(
-        [extract(path, module_name(path, paths), text) for path, text in files.texts.items()]
-    )
+def _packages(root: Path, paths: Iterable[str]) -> set[str]:
+    """Return the `__init__.py` files that lie beside `paths` or above, given or not."""
+    folders = {folder for path in paths for folder in Path(path).parents if folder.name}
+    beside = {(folder / "__init__.py").as_posix() for folder in folders}
+    return {path for path in beside if (root / path).exists()}
 
 
 def _line(path: str, triple: Triple) -> str:

@@ -68,6 +68,7 @@ def test_files_that_cannot_be_used_are_counted_and_named(sources: Path) -> None:
     (folder / os.fsdecode(b"caf\xe9.py")).write_bytes(b"x = 1\n")
     (folder / "broken.py").write_text("def sound(a: int):\n    return a\n\ndef broken(:\n")
     (folder / "empty.py").write_text("")
+    (folder / "deep.py").write_text("x = a" + ".b()" * 20_000)
     os.mkfifo(folder / "pipe.py")
     wanted = settings(sources)
     result = graph_builder(*arguments(wanted))
@@ -80,17 +81,18 @@ def test_files_that_cannot_be_used_are_counted_and_named(sources: Path) -> None:
         ("huge.py", "too large"),
         ("caf\\udce9.py", "unreadable"),
         ("pipe.py", "unreadable"),
+        ("deep.py", "nested too deeply"),
     ]:
         start = f"graph-builder: path:html: {name}: left out, {reason}: "
         assert sum(line.startswith(start) for line in lines) == 1
     assert sum("broken.py: 1 syntax errors" in line for line in lines) == 1
     assert (
-        "files left out: unreadable 2, binary 1, not decodable 1, too large 1, unknown encoding 1; "
-        "with syntax errors: 1" in result.stdout
+        "files left out: unreadable 2, binary 1, nested too deeply 1, not decodable 1, "
+        "too large 1, unknown encoding 1; with syntax errors: 1" in result.stdout
     )
     dataset = open_dataset(wanted.output)
     source = next(s for s in dataset.manifest.sources if s.source == "path:html")
-    assert len(source.rejected) == 6
+    assert len(source.rejected) == 7
     assert source.syntax_errors == (("broken.py", 1),)
     windows = [w for table in dataset.tables("train") for w in table_records(table)]
     sound = [window for window in windows if window.qualified_name == "broken.sound"]
