@@ -18,19 +18,22 @@ def window_view(dataset: Dataset, split: str, number: int) -> str:
         raise UserError(f"{dataset.path}: {split} has windows 0 to {num_windows - 1}, not {number}")
     tokenizer = load_tokenizer(dataset.tokenizer_path)
     window = _window(dataset, split, number)
-    return "\n".join(
-        [
-            f"window {number} of {num_windows} in {split}: {window.source}, {window.path}, "
-            f"lines {window.start_line}-{window.end_line}",
-            f"{window.kind} {window.qualified_name} (window {window.window_index} of the file)",
-            "",
-            *_code_lines(window, tokenizer),
-            "",
-            *_root_lines(window, tokenizer),
-            "",
-            *_triple_lines(window, tokenizer),
-        ]
-    )
+    place = f"window {number} of {num_windows} in {split}: {window.source}, {window.path}"
+    return "\n".join([place, *view_lines(window, tokenizer)])
+
+
+def view_lines(window: ChainGraph, tokenizer: Tokenizer) -> list[str]:
+    """Return the view of one record, line by line."""
+    return [
+        f"{window.kind} {window.qualified_name} (window {window.window_index} of the file, "
+        f"lines {window.start_line}-{window.end_line})",
+        "",
+        *_code_lines(window, tokenizer),
+        "",
+        *_root_lines(window, tokenizer),
+        "",
+        *_triple_lines(window, tokenizer),
+    ]
 
 
 def _window(dataset: Dataset, split: str, number: int) -> ChainGraph:
