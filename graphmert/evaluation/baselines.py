@@ -1,11 +1,15 @@
 """What a relation score must be read against: the majority class and a count table.
 
-The count table looks up what a model has before its eyes, the tokens of the head's mention and of
-the leaves, as they are after masking, in counts taken from the training windows.
-Legend: n triples, K relations.
+The count table knows what a model has before its eyes, without understanding: the tokens at the
+ends of the head's mention and of the leaves, how many there are, and the tokens beside the mention.
+Each has a table of counts from the training split; what they say of a relation is added up as
+log-odds (naive Bayes).
+Legend: n triples, T triples and F leaves of a batch, K relations.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,148 +18,138 @@ import torch
 from graph_builder.relations import NUM_RELATIONS
 from graphmert.data.windows import RaggedBatch, WindowTable
 from graphmert.evaluation.metrics import BoolArray, IntArray, RelationReport, report_relations
+from graphmert.evaluation.questions import unmasked
 from graphmert.training.losses import NO_LABEL
 from graphmert.training.masking import MaskedBatch, MaskSettings, evaluation_masks
 
-Keys = npt.NDArray[np.uint64]
-WINDOWS_PER_BATCH = 2048  # no gradient and no model here: as many as stay small in memory
+FloatArray = npt.NDArray[np.float64]
+WINDOWS_PER_BATCH = 4096  # no model here: as many as stay small in memory
+PSEUDO_COUNT = 5.0  # how many triples of the average kind each token is taken to have been seen in
+MAX_LENGTH = 1024  # more than a mention or a run of leaves can have
 
 
 @dataclass(frozen=True)
 class VisibleTriples:
-    """What is to be seen of each triple, (n,) each; a key is a hash of a run of token ids."""
+    """What is to be seen of n triples, as a model sees it after masking."""
 
-    heads: Keys  # tokens of the head's mention
-    tails: Keys  # tokens of the leaves
-    relations: IntArray
-    is_labelled: BoolArray  # its relation is to be predicted
-    is_visible: BoolArray  # it has leaves and none of them is hidden or masked
-    is_knowledge: BoolArray
+    clues: dict[str, IntArray]  # (n,) each: a token id, or a number made of two lengths
+    relations: IntArray  # (n,)
+    is_knowledge: BoolArray  # (n,)
 
-    def where(self, keep: BoolArray) -> "VisibleTriples":
-        return VisibleTriples(**{name: value[keep] for name, value in vars(self).items()})
+    def where(self, keep: BoolArray) -> Self:
+        clues = {name: values[keep] for name, values in self.clues.items()}
+        return type(self)(clues, self.relations[keep], self.is_knowledge[keep])
 
 
 @dataclass(frozen=True)
 class CountTable:
-    """The most frequent relation by (head, tail), else by tail, else by head, else of all."""
+    """Log-odds of every relation for each value of each clue, from counts."""
 
-    by_head_and_tail: "_Level"
-    by_tail: "_Level"
-    by_head: "_Level"
-    majority: int
+    log_prior: FloatArray  # (K,)
+    log_odds: dict[str, FloatArray]  # by clue: (values, K), of value 0, 1, ..; unseen values: 0
 
     def predict(self, triples: VisibleTriples) -> IntArray:
-        """Return the relation (n,) that the counts name for each triple."""
-        predictions = np.full(len(triples.heads), self.majority, dtype=np.int64)
-        self.by_head.overwrite(predictions, triples.heads)
-        self.by_tail.overwrite(predictions, triples.tails)
-        self.by_head_and_tail.overwrite(predictions, _pair_keys(triples))
-        return predictions
+        """Return the most likely relation (n,) of each triple; the smaller id wins a tie."""
+        scores = np.tile(self.log_prior, (len(triples.relations), 1))
+        for name, odds in self.log_odds.items():
+            values = triples.clues[name]
+            is_known = values < len(odds)
+            scores[is_known] += odds[values[is_known]]
+        return scores.argmax(axis=1)
 
-
-@dataclass(frozen=True)
-class _Level:
-    keys: Keys  # sorted, distinct
-    relations: IntArray  # most frequent relation of each key; the smaller id wins a tie
-
-    def overwrite(self, predictions: IntArray, keys: Keys) -> None:
-        if not len(self.keys):
-            return
-        places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        is_known = self.keys[places] == keys
-        predictions[is_known] = self.relations[places[is_known]]
+    @property
+    def majority(self) -> int:
+        return int(self.log_prior.argmax())
 
 
 def fit_count_table(triples: VisibleTriples) -> CountTable:
-    """Count the relations of training triples under each key."""
+    """Count how often each value of each clue goes with each relation."""
     counts = np.bincount(triples.relations, minlength=NUM_RELATIONS)
+    prior = (counts + 1.0) / (counts + 1.0).sum()
     return CountTable(
-        by_head_and_tail=_level(_pair_keys(triples), triples.relations),
-        by_tail=_level(triples.tails, triples.relations),
-        by_head=_level(triples.heads, triples.relations),
-        majority=int(counts.argmax()),
+        log_prior=np.log(prior),
+        log_odds={
+            name: _log_odds(values, triples.relations, prior)
+            for name, values in triples.clues.items()
+        },
     )
 
 
 def score_baselines(
     train: WindowTable, held_out: WindowTable, settings: MaskSettings, vocab_size: int
 ) -> dict[str, RelationReport]:
-    """Fit both baselines on all visible training triples; score them on the labels of `held_out`.
+    """Fit both baselines on every training triple; score them on the labels of `held_out`.
 
-    The masks are those of `evaluate`, so both are scored on exactly the labels of the model.
+    The held-out masks are those of `evaluate`, so the labels are the model's, and so is what is to
+    be seen. Training triples are taken unmasked: over its epochs a model sees each of them so.
     """
-    seen = visible_triples(train, settings, vocab_size)
-    table = fit_count_table(seen.where(seen.is_visible))
-    asked = visible_triples(held_out, settings, vocab_size)
-    asked = asked.where(asked.is_labelled)
-    majority = np.full(len(asked.relations), table.majority, dtype=np.int64)
+    table = fit_count_table(training_triples(train))
+    asked = labelled_triples(held_out, settings, vocab_size)
+    majority = np.full(len(asked.relations), table.majority)
     return {
         "majority": report_relations(asked.relations, majority, asked.is_knowledge),
         "count_table": report_relations(asked.relations, table.predict(asked), asked.is_knowledge),
     }
 
 
-def visible_triples(table: WindowTable, settings: MaskSettings, vocab_size: int) -> VisibleTriples:
-    """Mask every window of a table as evaluation does and return all its triples in order."""
+def training_triples(table: WindowTable) -> VisibleTriples:
+    """Return all triples of a table, nothing masked."""
+    return _concatenated([visible_triples(batch, unmasked(batch)) for batch in _batches(table)])
+
+
+def labelled_triples(table: WindowTable, settings: MaskSettings, vocab_size: int) -> VisibleTriples:
+    """Return the triples whose relation evaluation asks for, in the order of the windows."""
     parts = []
-    for chosen in torch.arange(table.num_windows).split(WINDOWS_PER_BATCH):
-        batch = table.batch(chosen).to("cpu")
-        parts.append(_visible_in_batch(batch, evaluation_masks(batch, settings, vocab_size)))
-    return VisibleTriples(
-        **{name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])}
-    )
+    for batch in _batches(table):
+        masked = evaluation_masks(batch, settings, vocab_size)
+        is_labelled = (masked.relation_labels != NO_LABEL).numpy()
+        parts.append(visible_triples(batch, masked).where(is_labelled))
+    return _concatenated(parts)
 
 
-def _visible_in_batch(batch: RaggedBatch, masked: MaskedBatch) -> VisibleTriples:
-    num_triples = len(batch.triple_relations)
+def visible_triples(batch: RaggedBatch, masked: MaskedBatch) -> VisibleTriples:
+    """Return the clues of the T triples of a batch on the CPU."""
     leaf_triples = batch.leaf_triples.numpy()
-    order = np.argsort(leaf_triples, kind="stable")
-    num_leaves = np.bincount(leaf_triples, minlength=num_triples)
-    is_covered = masked.leaf_is_hidden | (masked.leaf_input_ids != batch.leaf_ids)
-    num_covered = np.bincount(leaf_triples, weights=is_covered.numpy(), minlength=num_triples)
+    order = np.argsort(leaf_triples, kind="stable")  # leaves by triple
+    num_leaves = np.bincount(leaf_triples, minlength=len(batch.triple_relations))
+    leaf_firsts = np.cumsum(num_leaves) - num_leaves
+    leaves = masked.leaf_input_ids.numpy()[order]
+    roots = masked.root_input_ids.numpy()
+    starts, lengths = batch.triple_head_starts.numpy(), batch.triple_head_lengths.numpy()
     return VisibleTriples(
-        heads=run_keys(
-            masked.root_input_ids.numpy(),
-            batch.triple_head_starts.numpy(),
-            batch.triple_head_lengths.numpy(),
-        ),
-        tails=run_keys(
-            masked.leaf_input_ids.numpy()[order], np.cumsum(num_leaves) - num_leaves, num_leaves
-        ),
+        clues={
+            "first_of_head": roots[starts],
+            "last_of_head": roots[starts + lengths - 1],
+            "before_head": roots[starts - 1],  # <s> at the least
+            "after_head": roots[starts + lengths],  # </s> at the least
+            "first_leaf": leaves[leaf_firsts],
+            "last_leaf": leaves[leaf_firsts + num_leaves - 1],
+            "lengths": lengths * MAX_LENGTH + num_leaves,
+        },
         relations=batch.triple_relations.numpy(),
-        is_labelled=masked.relation_labels.numpy() != NO_LABEL,
-        is_visible=(num_leaves > 0) & (num_covered == 0),
         is_knowledge=batch.triple_is_knowledge.numpy(),
     )
 
 
-def run_keys(tokens: npt.NDArray[np.integer], starts: IntArray, lengths: IntArray) -> Keys:
-    """Hash each run tokens[start : start + length]; equal runs, and only they, share a key.
-
-    (Up to a collision of 64-bit hashes.)
-    """
-    firsts = np.cumsum(lengths) - lengths
-    offsets = np.arange(int(lengths.sum())) - np.repeat(firsts, lengths)
-    ids = tokens[np.repeat(starts, lengths) + offsets].astype(np.uint64)
-    hashes = _scramble(ids * np.uint64(4096) + offsets.astype(np.uint64))
-    total = np.concatenate([np.zeros(1, np.uint64), np.cumsum(hashes, dtype=np.uint64)])
-    return total[firsts + lengths] - total[firsts]
+def _batches(table: WindowTable) -> Iterator[RaggedBatch]:
+    for chosen in torch.arange(table.num_windows).split(WINDOWS_PER_BATCH):
+        yield table.batch(chosen).to("cpu")
 
 
-def _scramble(values: Keys) -> Keys:
-    """Spread 64-bit values with the finaliser of splitmix64 (Steele et al., 2014)."""
-    values = values + np.uint64(0x9E3779B97F4A7C15)
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+def _concatenated(parts: list[VisibleTriples]) -> VisibleTriples:
+    return VisibleTriples(
+        clues={
+            name: np.concatenate([part.clues[name] for part in parts]) for name in parts[0].clues
+        },
+        relations=np.concatenate([part.relations for part in parts]),
+        is_knowledge=np.concatenate([part.is_knowledge for part in parts]),
+    )
 
 
-def _pair_keys(triples: VisibleTriples) -> Keys:
-    return _scramble(triples.heads) + triples.tails
-
-
-def _level(keys: Keys, relations: IntArray) -> _Level:
-    distinct, places = np.unique(keys, return_inverse=True)
-    cells = np.bincount(places * NUM_RELATIONS + relations, minlength=len(distinct) * NUM_RELATIONS)
-    return _Level(distinct, cells.reshape(-1, NUM_RELATIONS).argmax(axis=1))
+def _log_odds(values: IntArray, relations: IntArray, prior: FloatArray) -> FloatArray:
+    """Return log P(relation | value) / P(relation), (largest value + 1, K)."""
+    num_values = int(values.max(initial=-1)) + 1
+    cells = np.bincount(values * NUM_RELATIONS + relations, minlength=num_values * NUM_RELATIONS)
+    counts = cells.reshape(num_values, NUM_RELATIONS)
+    shares = counts + PSEUDO_COUNT * prior
+    return np.log(shares / shares.sum(axis=1, keepdims=True) / prior)
