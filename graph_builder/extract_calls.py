@@ -5,7 +5,7 @@ from typing import Final
 from tree_sitter import Node
 
 from graph_builder.extract_bindings import Scope
-from graph_builder.extract_names import Written, unwrap, written
+from graph_builder.extract_names import Written, unsplat, unwrap, written
 from graph_builder.extract_walk import NameUse, PendingCall, Uses, Walk
 
 SPREAD: Final = -1  # slot of `*xs`
@@ -121,7 +121,7 @@ def is_capwords(name: str) -> bool:
 
 
 def visit_call(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:
-    function, arguments = unwrap(node.children[0]), node.children[-1]
+    function, arguments = unwrap(unsplat(node.children[0])), node.children[-1]
     name = written(walk, function)
     if name is None:
         target = _called_type(walk, function, scope)

@@ -6,8 +6,8 @@ from tree_sitter import Node
 
 from graph_builder.entities import Parameter
 from graph_builder.extract_bindings import Bound, Scope, ScopeKind, Span
-from graph_builder.extract_names import unwrap, written
-from graph_builder.extract_targets import bind_loop, bind_target, elements
+from graph_builder.extract_names import elements, unwrap, written
+from graph_builder.extract_targets import bind_loop, bind_target
 from graph_builder.extract_types import annotate
 from graph_builder.extract_walk import NameUse, Uses, Walk
 from graph_builder.relations import CONTAINS, HAS_PARAMETER, HAS_TYPE, INHERITS, RETURNS

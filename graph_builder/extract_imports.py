@@ -70,7 +70,9 @@ def visit_future_import(walk: Walk, node: Node, scope: Scope, uses: Uses) -> Non
     start = walk.utf8.index(b"__future__", node.start_byte)
     module = ("__future__", start, start + len("__future__"))
     for child in node.named_children:
-        if child.type in ("dotted_name", "aliased_import"):
+        if child.type == "wildcard_import":
+            walk.state(IMPORTS, scope.head, module, start)
+        elif child.type in ("dotted_name", "aliased_import"):
             _import_name(walk, child, scope, module, "__future__")
 
 

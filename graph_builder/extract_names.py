@@ -19,14 +19,30 @@ class Written(NamedTuple):
     base: Node | None  # what the attributes follow, if that is not a name
 
 
+def elements(node: Node) -> list[Node]:
+    return [child for child in node.named_children if child.type != "comment"]
+
+
+def is_group(node: Node) -> bool:
+    """Tell whether `node` only puts parentheses around something."""
+    if node.type == "tuple_pattern":
+        return not any(child.type == "," for child in node.children)
+    return node.type == "parenthesized_expression"
+
+
 def unwrap(node: Node) -> Node:
-    """Return what is inside any parentheses around an expression."""
-    while node.type == "parenthesized_expression":
-        inner = [child for child in node.named_children if child.type != "comment"]
+    """Return what is inside any parentheses around an expression or target."""
+    while is_group(node):
+        inner = elements(node)
         if len(inner) != 1:
             return node
         node = inner[0]
     return node
+
+
+def unsplat(node: Node) -> Node:
+    """Return what is inside a `*`, which the grammar binds tighter than `.`, `[]` and `()`."""
+    return node.named_children[-1] if node.type == "list_splat" else node
 
 
 def written(walk: Walk, node: Node) -> Written | None:
@@ -48,7 +64,7 @@ def _unwound(walk: Walk, node: Node) -> Written:
     while base.type == "attribute":
         children = base.children
         parts.append(children[-1])
-        base = children[0]
+        base = unsplat(children[0])
     is_full = base.type == "identifier"
     if is_full:
         parts.append(base)
@@ -88,9 +104,9 @@ def root_name(walk: Walk, node: Node, scope: Scope) -> Span | None:
     None: it is on no name, or on the bare receiver.
     """
     first: Node | None = None
-    while node.type in ("attribute", "subscript", "parenthesized_expression"):
+    while node.type in ("attribute", "subscript"):
         first = node
-        node = unwrap(node) if node.type == "parenthesized_expression" else node.children[0]
+        node = unwrap(node.children[0])
     if node.type != "identifier":
         return None
     base = walk.span(node)

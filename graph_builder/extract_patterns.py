@@ -3,14 +3,15 @@
 from tree_sitter import Node
 
 from graph_builder.extract_bindings import Scope
+from graph_builder.extract_names import elements, is_group
 from graph_builder.extract_targets import (
+    SPLAT,
     Each,
     Parts,
     Pattern,
     Sources,
     Starred,
     bind_name,
-    elements,
     flow,
     gather,
 )
@@ -23,7 +24,7 @@ def visit_match(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:
     sources: Sources = [] if not subjects else gather(walk, subjects[0], scope)
     if is_tuple:
         rest = [gather(walk, subject, scope) for subject in subjects[1:]]
-        is_exact = all(subject.type != "list_splat" for subject in subjects)
+        is_exact = not any(walk.utf8[subject.start_byte] == SPLAT for subject in subjects)
         sources = Parts([sources, *rest], is_exact)
     body = node.child_by_field_name("body")
     for clause in body.children if body is not None else []:
@@ -54,8 +55,7 @@ def _capture(walk: Walk, node: Node, scope: Scope) -> Pattern:
         return _capture_name(walk, node, scope)
     if kind in ("list_pattern", "tuple_pattern"):
         items = [_capture(walk, child, scope) for child in children]
-        is_group = kind == "tuple_pattern" and all(child.type != "," for child in node.children)
-        return items[0] if is_group and len(items) == 1 else items
+        return items[0] if is_group(node) and len(items) == 1 else items
     if kind == "splat_pattern":
         inner = _capture(walk, children[0], scope) if children else None
         return Starred(inner) if node.children[0].type == "*" else inner

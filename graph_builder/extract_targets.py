@@ -9,15 +9,16 @@ from typing import Final, NamedTuple
 from tree_sitter import Node
 
 from graph_builder.extract_bindings import UNDECLARED, Bound, Scope, ScopeKind, Span
-from graph_builder.extract_names import root_name, unwrap, written
+from graph_builder.extract_names import elements, root_name, unwrap, written
 from graph_builder.extract_types import annotate
-from graph_builder.extract_walk import NameUse, Uses, Walk
+from graph_builder.extract_walk import NameUse, PendingCall, Uses, Walk
 from graph_builder.relations import DECLARES, HAS_FIELD, HAS_TYPE
 
 SEQUENCES: Final = frozenset(
     {"pattern_list", "tuple_pattern", "list_pattern", "tuple", "list", "expression_list"}
 )
 STARRED: Final = frozenset({"list_splat_pattern", "list_splat", "splat_pattern"})
+SPLAT: Final = ord("*")
 # Calls of these give classes.
 CLASS_FACTORIES: Final = frozenset(
     [
@@ -57,10 +58,6 @@ Pattern = Span | list["Pattern"] | Starred | Each | None
 Sources = list[NameUse] | Parts
 
 
-def elements(node: Node) -> list[Node]:
-    return [child for child in node.named_children if child.type != "comment"]
-
-
 def bind_name(walk: Walk, scope: Scope, span: Span) -> None:
     """Bind a variable, or a field in a class body; state what that declares."""
     name = span[0]
@@ -91,6 +88,7 @@ def bind_target(walk: Walk, node: Node, scope: Scope, makes_field: bool = True) 
 
     `makes_field` is False where `receiver.x` is augmented or gets no value.
     """
+    node = unwrap(node)
     kind = node.type
     if kind == "identifier":
         span = walk.span(node)
@@ -106,7 +104,7 @@ def bind_target(walk: Walk, node: Node, scope: Scope, makes_field: bool = True) 
     if kind in STARRED:
         inner = [bind_target(walk, child, scope, makes_field) for child in elements(node)]
         return Starred(inner[0]) if inner else None
-    if kind in ("parenthesized_expression", "as_pattern_target"):
+    if kind == "as_pattern_target":
         inner = [bind_target(walk, child, scope, makes_field) for child in elements(node)]
         return inner[0] if inner else None
     walk.visit(node, scope, None)
@@ -132,7 +130,7 @@ def gather(walk: Walk, node: Node, scope: Scope) -> Sources:
     node = unwrap(node)
     if node.type in SEQUENCES:
         items = elements(node)
-        is_exact = all(item.type not in STARRED for item in items)
+        is_exact = not any(walk.utf8[item.start_byte] == SPLAT for item in items)
         return Parts([gather(walk, item, scope) for item in items], is_exact)
     uses: list[NameUse] = []
     walk.visit(node, scope, uses)
@@ -217,11 +215,11 @@ def _annotate_target(walk: Walk, target: Node, annotation: Node, scope: Scope) -
     """State the types of an annotated variable or field."""
     walk.visit(annotation, scope, None)
     name = written(walk, unwrap(target))
-    if name is None or name.base is not None:
+    if name is None:
         return
     head = name[:3]
     receiver, _, member = name.name.partition(".")
-    if member and "." not in member and scope.receiver_class(receiver) is not None:
+    if name.base is None and member and "." not in member and scope.receiver_class(receiver) is not None:
         head = (member, name.end - len(member.encode()), name.end)
     annotate(walk, HAS_TYPE, head, annotation, scope, None)
 
@@ -331,16 +329,31 @@ def visit_except(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:
 
 def visit_type_alias(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:
     """Handle `type X = ...`: a declaration, and no field of a class."""
-    left = node.child_by_field_name("left")
-    right = node.child_by_field_name("right")
+    left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
     if left is None or right is None:
         return
-    name = left
-    while name.type != "identifier" and name.named_children:
-        name = name.named_children[0]
-    span = walk.span(name)
-    if scope.kind == ScopeKind.CLASS:
-        scope.names.setdefault(span[0], Bound.VARIABLE)
+    if walk.utf8[left.start_byte] == ord("("):
+        _visit_type_call(walk, node, left, scope)
     else:
-        bind_name(walk, scope, span)
+        name = left
+        while name.type != "identifier" and name.named_children:
+            name = name.named_children[0]
+        span = walk.span(name)
+        if scope.kind == ScopeKind.CLASS:
+            scope.names.setdefault(span[0], Bound.VARIABLE)
+        else:
+            bind_name(walk, scope, span)
     walk.visit(right, scope, None)
+
+
+def _visit_type_call(walk: Walk, node: Node, left: Node, scope: Scope) -> None:
+    """Handle `type(x).y = ...`, which the grammar takes for a type alias."""
+    start = node.start_byte
+    span = "type", start, start + len("type")
+    arguments = left
+    while arguments.type in ("type", "constrained_type", "attribute", "subscript"):
+        arguments = arguments.children[0]
+    is_type_of = arguments.type == "parenthesized_expression"
+    walk.use(scope, span, None)
+    walk.calls.append(PendingCall(scope, *span, True, [], "" if is_type_of else None))
+    walk.visit(left, scope, None)

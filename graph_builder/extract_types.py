@@ -6,7 +6,7 @@ from tree_sitter import Node
 
 from graph_builder.entities import NO_SPAN
 from graph_builder.extract_bindings import Scope, Span
-from graph_builder.extract_names import unwrap, written
+from graph_builder.extract_names import elements, unsplat, unwrap, written
 from graph_builder.extract_syntax import parse
 from graph_builder.extract_walk import DOTTED, Walk
 
@@ -53,8 +53,7 @@ def _members(reader: _Reader, node: Node, walk: Walk, scope: Scope) -> list[Span
     if is_union or kind in _TRANSPARENT:
         return [
             member
-            for child in node.named_children
-            if child.type != "comment"
+            for child in elements(node)
             for member in _members(reader, child, walk, scope)
         ]
     if kind == "member_type":
@@ -102,13 +101,12 @@ def _generic(reader: _Reader, node: Node, walk: Walk, scope: Scope) -> list[Span
 
 def _subscripted(node: Node) -> tuple[Node, list[Node]]:
     """Return what is subscripted, and the subscripts, one tuple spread out."""
-    named = [child for child in node.named_children if child.type != "comment"]
-    base, arguments = named[0], named[1:]
+    base, *arguments = elements(node)
     if arguments and arguments[0].type == "type_parameter":
-        arguments = [child for child in arguments[0].named_children if child.type != "comment"]
+        arguments = elements(arguments[0])
     if len(arguments) == 1 and unwrap(arguments[0]).type == "tuple":
-        arguments = [child for child in arguments[0].named_children if child.type != "comment"]
-    return unwrap(base), arguments
+        arguments = elements(unwrap(arguments[0]))
+    return unwrap(unsplat(base)), arguments
 
 
 def _quoted(reader: _Reader, node: Node, walk: Walk, scope: Scope) -> list[Span]:
