@@ -184,6 +184,14 @@ def test_weights_start_as_berts():
     assert (model.layers[0].output_norm.weight == 1).all()
 
 
+def test_p_starts_anew_where_a_checkpoint_has_none(tmp_path):
+    random_model(dtype=torch.float32, use_decay=False).save_pretrained(tmp_path)
+    config = GraphMERTConfig.from_pretrained(tmp_path, use_decay=True, decay_initial_p=0.7)
+    loaded = GraphMERTModel.from_pretrained(tmp_path, config=config)
+    for layer in loaded.layers:
+        torch.testing.assert_close(layer.attention.decay.p.data, torch.full((3,), 0.7))
+
+
 @pytest.mark.parametrize(
     ("preset", "sizes"),
     [
