@@ -9,6 +9,8 @@ A build that was killed goes on where it stopped, and gives what it would have g
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tqdm import tqdm
+
 from graph_builder.assembly import Newcomer, assemble
 from graph_builder.build_folder import BuildFolder, check_output, open_build_folder
 from graph_builder.build_plan import BuildPlan, PlannedShard, plan_build
@@ -38,6 +40,8 @@ def build_dataset(settings: BuildSettings, say: Say = lambda line: None) -> Buil
     plan = plan_build(settings, say)
     if plan.base is not None and plan.is_done:
         return BuildSummary(plan.base, is_reused=True)
+    if plan.base is not None and not plan.is_extension:
+        say(f"{settings.output}: other code, other settings or fewer sources: building it anew")
     with open_build_folder(settings.output) as folder:
         tokenizer = make_tokenizer(plan, folder, say)
         made_by = plan.made_by(tokenizer.shard_format(settings.layout))
@@ -74,7 +78,13 @@ def _build_sources(
     """Run the tasks, the largest first; return their reports by the source's label."""
     largest_first = sorted(tasks, key=lambda task: (-task.source.num_bytes, task.source.label))
     reports = {}
-    for task, report in run_tasks(build_source, largest_first, num_processes):
+    bar = tqdm(
+        run_tasks(build_source, largest_first, num_processes),
+        desc="sources",
+        total=len(tasks),
+        disable=None,  # where nobody watches, the lines say enough
+    )
+    for task, report in bar:
         label = task.source.label
         reports[label] = report
         say(f"{label}: {report.num_files} files, {report.num_windows} windows")

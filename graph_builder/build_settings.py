@@ -1,18 +1,23 @@
 """The settings of a build, and the part of them that changes its outcome."""
 
+import hashlib
 import importlib.metadata
 import os
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from graph_builder import BUILDER_VERSION
 from graph_builder.chains import ChainSettings
 from graph_builder.layout import ChainLayout
 
 DEFAULT_VOCAB_SIZE: Final = 8192
 # Libraries that decide on the bytes of a shard.
 _LIBRARIES: Final = ("numpy", "pyarrow", "rensa", "tokenizers", "tree-sitter", "tree-sitter-python")
+# Modules that read data sets or files and shape none.
+_VIEWS: Final = frozenset(
+    ("cli", "export_pt", "graph_export", "stats", "summary", "triple_lines", "window_view")
+)
 
 
 def default_cache_dir() -> Path:
@@ -57,4 +62,16 @@ class BuildSettings:
 def builder_versions() -> dict[str, str]:
     """Return the versions of all code that decides on the bytes of a data set."""
     libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    return {"graph_builder": BUILDER_VERSION, **libraries}
+    return {"graph_builder": f"sha256:{_code_sha256()}", **libraries}
+
+
+@cache
+def _code_sha256() -> str:
+    """Return a hash over this package's code, so that no change of it passes unnoticed."""
+    modules = sorted(Path(__file__).parent.glob("*.py"))
+    digest = hashlib.sha256()
+    for module in modules:
+        if module.stem not in _VIEWS:
+            content = hashlib.sha256(module.read_bytes()).hexdigest()
+            digest.update(f"{module.name} {content}\n".encode())
+    return digest.hexdigest()

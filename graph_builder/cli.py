@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from tqdm import tqdm
+
 from graph_builder.build import build_dataset
 from graph_builder.build_settings import DEFAULT_VOCAB_SIZE, BuildSettings
 from graph_builder.dataset import open_dataset
@@ -202,7 +204,7 @@ def _positive(text: str) -> int:
 
 
 def _say(line: str) -> None:
-    print(f"graph-builder: {line}", file=sys.stderr, flush=True)
+    tqdm.write(f"graph-builder: {line}", file=sys.stderr)  # above the bar, where there is one
 
 
 def _fail(message: str, status: int) -> int:

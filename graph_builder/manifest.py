@@ -65,7 +65,7 @@ class TokenizerEntry:
 @dataclass(frozen=True)
 class Manifest:
     shard_format: ShardFormat
-    builder: dict[str, str]  # versions of what shapes the bytes: builder, parser, tokenizers ..
+    builder: dict[str, str]  # hash of the builder's code, versions of its parser, tokenizers ..
     settings: dict[str, Any]  # the build's settings that change the outcome
     inputs: str  # hash of all that went in: the same inputs need no new build
     tokenizer: TokenizerEntry

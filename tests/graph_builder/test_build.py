@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from build_runs import COMMAND, arguments, contents, copy_package, settings
 
-from graph_builder import build
+from graph_builder import build, build_settings
 from graph_builder.build import build_dataset
 from graph_builder.dataset import open_dataset
 from graph_builder.duplicates import own_tokens
@@ -328,3 +328,13 @@ def test_two_builds_at_once(sources: Path) -> None:
         with pytest.raises(UserError, match="another build is at work"):
             build_dataset(settings(sources))
     assert folder.exists()
+
+
+def test_other_code_makes_another_data_set(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = {**build_settings.builder_versions(), "tree-sitter": "0"}
+    assert versions["graph_builder"].startswith("sha256:")
+    monkeypatch.setattr("graph_builder.build_plan.builder_versions", lambda: versions)
+    said: list[str] = []
+    assert not build_dataset(settings(copied), said.append).is_reused
+    assert said[0].endswith("building it anew")
+    assert len(said) == 2 + 4
