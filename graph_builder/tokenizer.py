@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -29,10 +29,6 @@ MIN_VOCAB_SIZE: Final = 256 + len(SPECIAL_TOKENS)
 # a name in a leaf are cut at the same places; punctuation and white space are words of their own.
 WORDS: Final = (
     r" ?[\p{L}\p{M}\p{N}_]+| ?[^\s\p{L}\p{M}\p{N}_]+|\s+(?!\S)|\s+"  # in the order of preference
-)
-# The same words in ASCII text, where Python finds them several times as fast.
-ASCII_WORDS: Final = re.compile(
-    r" ?[A-Za-z0-9_]+| ?[^\t-\r A-Za-z0-9_]+|[\t-\r ]+(?![^\t-\r ])|[\t-\r ]+"
 )
 MAX_KNOWN_WORDS: Final = 2**18  # about 60 MiB
 TOKENIZER_FILE: Final = "tokenizer.json"
@@ -165,11 +161,14 @@ def token_bytes(tokenizer: Tokenizer) -> np.ndarray:
 
 
 def _encode_text(tokenizer: Tokenizer, text: str) -> Int32:
-    """Encode a text, in ASCII word by word: most words of a source were met before."""
+    """Encode a text word by word: most words of a source were met before.
+
+    Python cuts a text at WORDS several times as fast as the library does.
+    """
     known = _known_words(tokenizer)
-    if known is None or not text.isascii():
+    if known is None:
         return np.array(_encode(tokenizer, [text])[0], dtype=np.int32)
-    words = ASCII_WORDS.findall(text)
+    words = _word_pattern(tokenizer, text).findall(text)
     if len(known) > MAX_KNOWN_WORDS:
         known.clear()
     new = [word for word in dict.fromkeys(words) if word not in known]
@@ -183,6 +182,31 @@ def _known_words(tokenizer: Tokenizer) -> dict[str, list[int]] | None:
     pre_tokenizer = json.loads(tokenizer.to_str())["pre_tokenizer"] or {}
     steps = pre_tokenizer.get("pretokenizers", [])
     return {} if steps and steps[0].get("pattern") == {"Regex": WORDS} else None
+
+
+def _word_pattern(tokenizer: Tokenizer, text: str) -> re.Pattern[str]:
+    """Return WORDS for the characters of `text`, as Python's `re` reads it."""
+    others = "" if text.isascii() else sorted(c for c in set(text) if not c.isascii())
+    kinds = {character: _kind(tokenizer, character) for character in others}
+    return _compile_words(
+        "".join(c for c, kind in kinds.items() if kind == "word"),
+        "".join(c for c, kind in kinds.items() if kind == "space"),
+    )
+
+
+@lru_cache(maxsize=256)
+def _compile_words(letters: str, spaces: str) -> re.Pattern[str]:
+    word, space = f"A-Za-z0-9_{letters}", f"\t-\r {spaces}"
+    return re.compile(rf" ?[{word}]+| ?[^{word}{space}]+|[{space}]+(?![^{space}])|[{space}]+")
+
+
+@lru_cache(maxsize=2**16)
+def _kind(tokenizer: Tokenizer, character: str) -> Literal["word", "space", "other"]:
+    """Return what the library's tables of Unicode, not Python's, take a character for."""
+    pieces = tokenizer.pre_tokenizer.pre_tokenize_str
+    if len(pieces(f"a{character}")) == 1:
+        return "word"
+    return "other" if len(pieces(f"!{character}")) == 1 else "space"
 
 
 def _encode(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
