@@ -16,7 +16,7 @@ them from telling the model what the window says:
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 from typing import TypeVar
 from zlib import crc32
 
@@ -120,20 +120,30 @@ def in_hash_order(
     Items that share head and tail differ in relation alone; a second hash of the two names
     decides which of them comes first.
     """
-    by_pair: dict[tuple[int, str, str], list[tuple[int, Item]]] = {}
-    for item in items:
+    listed = list(items)
+    if len(listed) < 2:
+        return listed
+    entries = []
+    for index, item in enumerate(listed):
         head, relation, tail = key_of(item)
-        pair = pair_hash(head, tail, salt), head, tail
-        by_pair.setdefault(pair, []).append((relation, item))
-    ordered = []
-    for pair in sorted(by_pair):
-        group = by_pair[pair]
-        if len(group) > 1:
-            group.sort(key=lambda entry: entry[0])
-            turn = pair_hash(pair[2], pair[1], salt) % len(group)
-            group = group[turn:] + group[:turn]
-        ordered += [item for _, item in group]
+        entries.append((pair_hash(head, tail, salt), head, tail, relation, index))
+    entries.sort()
+    ordered = [listed[entry[-1]] for entry in entries]
+    if len({entry[:3] for entry in entries}) < len(entries):
+        _turn_equal_pairs(ordered, entries, salt)
     return ordered
+
+
+def _turn_equal_pairs(
+    ordered: list[Item], entries: list[tuple[int, str, str, int, int]], salt: int
+) -> None:
+    """Turn each run of items with equal head and tail round by a number that a hash draws."""
+    first = 0
+    for (_, head, tail), run in groupby(entries, key=lambda entry: entry[:3]):
+        end = first + len(list(run))
+        start = first + pair_hash(tail, head, salt) % (end - first)
+        ordered[first:end] = ordered[start:end] + ordered[first:start]
+        first = end
 
 
 def pair_hash(first: str, second: str, salt: int) -> int:
