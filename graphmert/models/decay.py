@@ -6,6 +6,8 @@ leaves of a root. A distance is thus a function of two (root index, leaf slot) p
 a decay one of H x D numbers.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -40,5 +42,17 @@ class DistanceDecay(nn.Module):
 
     def forward(self) -> Tensor:
         """Return the decay at each distance, (H, D), float32 or wider."""
+        return self.base ** F.gelu(self._exponents())
+
+    @torch.no_grad()
+    def slope(self) -> Tensor:
+        """Return the decay's derivative by its head's p at each distance, (H, D)."""
+        exponents = self._exponents()
+        density = (-0.5 * exponents.square()).exp() * (2 * math.pi) ** -0.5
+        gelu_slope = torch.special.ndtr(exponents) + exponents * density
+        return -math.log(self.base) * gelu_slope * self.forward()
+
+    def _exponents(self) -> Tensor:
+        """Return sqrt(d + 1) - p, (H, D)."""
         steps = torch.arange(1, self.num_distances + 1, device=self.p.device, dtype=self.p.dtype)
-        return self.base ** F.gelu(steps.sqrt() - self.p[:, None])
+        return steps.sqrt() - self.p[:, None]

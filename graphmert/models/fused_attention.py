@@ -1,0 +1,220 @@
+"""Attention within windows as fused Triton kernels: no tensor of N x N is ever written.
+
+Legend: T tokens of all rows together, P ranges of them, H heads, S head size, D distances.
+A range is a run of tokens that sees nothing outside itself: one packed window, or a whole row. One
+program does one range and one head from end to end, so nothing is added up across programs but the
+gradient of p, whose P partial sums are then reduced in a fixed order: results are the same from run
+to run. Distances come from (root index, leaf slot) inside the kernels, decays from a table (H, D).
+attention.py holds the plain path, which these kernels are tested against. Under TRITON_INTERPRET=1
+they run on a CPU.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import triton
+from torch import Tensor
+
+from graphmert.models import attention_kernels
+
+LOG2_E = 1.4426950408889634  # the kernels' softmax counts in powers of two
+# Tokens of a tile; windows are some 100 to 250 tokens, so larger tiles would be mostly empty.
+BLOCK_QUERIES, BLOCK_KEYS = 64, 64
+NUM_WARPS = 4
+
+
+@dataclass(frozen=True)
+class TokenRanges:
+    """Which tokens see each other, and where they stand in their chain graph."""
+
+    starts: Tensor  # (P + 1,) int32, ascending; the ranges cover all T tokens
+    groups: Tensor  # (T,) int32: tokens of a range see those of their own group; -1 nothing
+    root_index: Tensor  # (T,) int16
+    leaf_slot: Tensor  # (T,) int8, -1 for a root
+
+
+def fused_attention(
+    query_key_value: Tensor, p: Tensor, decay: Tensor, slope: Tensor, ranges: TokenRanges
+) -> Tensor:
+    """Return softmax(q k^T / sqrt(S) * decay(distance)) v, (T, H, S); 0 for tokens of no group.
+
+    `query_key_value` is (T, 3, H, S), contiguous; `decay` and `slope`, its derivative by `p` (H,),
+    are (H, D). Gradients go to `query_key_value` and, through `slope`, to `p`.
+    """
+    out, _ = _attend(
+        query_key_value,
+        p,
+        decay.detach(),
+        slope.detach(),
+        ranges.starts,
+        ranges.groups,
+        ranges.root_index,
+        ranges.leaf_slot,
+    )
+    return out
+
+
+def can_fuse(head_size: int) -> bool:
+    """Tell whether the kernels take heads of this size."""
+    return head_size in (16, 32, 64, 128)
+
+
+# Custom operators, so that torch.compile takes them as they are.
+@torch.library.custom_op("graphmert::attend", mutates_args=())
+def _attend(
+    query_key_value: Tensor,
+    p: Tensor,
+    decay: Tensor,
+    slope: Tensor,
+    starts: Tensor,
+    groups: Tensor,
+    root_index: Tensor,
+    leaf_slot: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Return what each token gathers (T, H, S) and its log2 sum of weights (H, T)."""
+    num_tokens, _, num_heads, head_size = query_key_value.shape
+    out = query_key_value.new_empty(num_tokens, num_heads, head_size)
+    log_sums = query_key_value.new_empty(num_heads, num_tokens, dtype=torch.float32)
+    attention_kernels.attend[((len(starts) - 1) * num_heads,)](
+        query_key_value,
+        _score_factors(decay, head_size),
+        starts,
+        groups,
+        root_index,
+        leaf_slot,
+        out,
+        log_sums,
+        num_tokens,
+        decay.shape[1],
+        num_heads=num_heads,
+        head_size=head_size,
+        **_launch_options(query_key_value),
+    )
+    return out, log_sums
+
+
+@_attend.register_fake
+def _(
+    query_key_value: Tensor,
+    p: Tensor,
+    decay: Tensor,
+    slope: Tensor,
+    starts: Tensor,
+    groups: Tensor,
+    root_index: Tensor,
+    leaf_slot: Tensor,
+) -> tuple[Tensor, Tensor]:
+    num_tokens, _, num_heads, head_size = query_key_value.shape
+    return (
+        query_key_value.new_empty(num_tokens, num_heads, head_size),
+        query_key_value.new_empty(num_heads, num_tokens, dtype=torch.float32),
+    )
+
+
+@torch.library.custom_op("graphmert::attend_backward", mutates_args=())
+def _attend_backward(
+    out_gradient: Tensor,
+    query_key_value: Tensor,
+    decay: Tensor,
+    slope: Tensor,
+    starts: Tensor,
+    groups: Tensor,
+    root_index: Tensor,
+    leaf_slot: Tensor,
+    out: Tensor,
+    log_sums: Tensor,
+    is_p_learnt: bool,
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients of `query_key_value` and of p (H,); the latter 0 unless learnt."""
+    num_tokens, _, num_heads, head_size = query_key_value.shape
+    num_ranges, num_distances = len(starts) - 1, decay.shape[1]
+    out_gradient = out_gradient.contiguous()
+    gradient = torch.empty_like(query_key_value)
+    offsets = torch.empty_like(log_sums)
+    p_gradients = log_sums.new_zeros(num_ranges if is_p_learnt else 1, num_heads)
+    places = (starts, groups, root_index, leaf_slot)
+    factors, grid = _score_factors(decay, head_size), (num_ranges * num_heads,)
+    attention_kernels.query_gradient[grid](
+        query_key_value,
+        factors,
+        slope * head_size**-0.5,
+        *places,
+        out,
+        log_sums,
+        out_gradient,
+        offsets,
+        gradient,
+        p_gradients,
+        num_tokens,
+        num_distances,
+        num_heads=num_heads,
+        head_size=head_size,
+        IS_P_LEARNT=is_p_learnt,
+        **_launch_options(query_key_value),
+    )
+    attention_kernels.key_value_gradient[grid](
+        query_key_value,
+        factors,
+        *places,
+        log_sums,
+        out_gradient,
+        offsets,
+        gradient,
+        num_tokens,
+        num_distances,
+        num_heads=num_heads,
+        head_size=head_size,
+        **_launch_options(query_key_value),
+    )
+    return gradient, p_gradients.sum(0)
+
+
+@_attend_backward.register_fake
+def _(
+    out_gradient: Tensor,
+    query_key_value: Tensor,
+    decay: Tensor,
+    slope: Tensor,
+    starts: Tensor,
+    groups: Tensor,
+    root_index: Tensor,
+    leaf_slot: Tensor,
+    out: Tensor,
+    log_sums: Tensor,
+    is_p_learnt: bool,
+) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(query_key_value), log_sums.new_empty(log_sums.shape[0])
+
+
+def _keep_for_backward(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
+    query_key_value, p, decay, slope, *places = inputs
+    ctx.save_for_backward(query_key_value, decay, slope, *places, *output)
+    ctx.is_p_learnt = ctx.needs_input_grad[1]
+    ctx.p_dtype = p.dtype
+
+
+def _differentiate(ctx, out_gradient, _):  # type: ignore[no-untyped-def]
+    gradient, p_gradient = _attend_backward(out_gradient, *ctx.saved_tensors, ctx.is_p_learnt)
+    p_gradient = p_gradient.to(ctx.p_dtype) if ctx.is_p_learnt else None
+    return gradient, p_gradient, *[None] * 6
+
+
+_attend.register_autograd(_differentiate, setup_context=_keep_for_backward)
+
+
+def _score_factors(decay: Tensor, head_size: int) -> Tensor:
+    """Return what a product q . k is multiplied by at each distance, for powers of two."""
+    return (decay.float() * (LOG2_E * head_size**-0.5)).contiguous()
+
+
+def _launch_options(query_key_value: Tensor) -> dict[str, int | str]:
+    assert query_key_value.is_contiguous()
+    # Otherwise float32 operands would be cut to tf32.
+    precision = "ieee" if query_key_value.dtype == torch.float32 else "tf32"
+    return {
+        "BLOCK_QUERIES": BLOCK_QUERIES,
+        "BLOCK_KEYS": BLOCK_KEYS,
+        "PRECISION": "interpreted" if triton.knobs.runtime.interpret else precision,
+        "num_warps": NUM_WARPS,
+        "num_stages": 1,  # more would copy the table's look-ups into shared memory ahead of use
+    }
