@@ -1,4 +1,4 @@
-"""What the parser says of a file, and the repository of all files: plain records, no parser in them.
+"""What the parser says of a file, and the repository of all files: plain records.
 
 Made by `extract.py` (one file) and `repository.py` (all files of a source); read by `windows.py`
 and `linking.py`. Every offset counts bytes of the file as it is on disk.

@@ -206,9 +206,9 @@ def _visit_arguments(
             position += 1
         num_uses = len(walk.uses)
         walk.visit(value, scope, uses)
-        if scope.is_flowing and value.type in ("identifier", "attribute"):
-            if len(walk.uses) == num_uses + 1:
-                passed.append((slot, walk.uses[-1]))
+        is_name = value.type in ("identifier", "attribute")
+        if is_name and scope.is_flowing and len(walk.uses) == num_uses + 1:
+            passed.append((slot, walk.uses[-1]))
     return passed
 
 

@@ -98,7 +98,7 @@ def _state_call(walk: Walk, call: PendingCall, relation: int, is_guess: bool) ->
 
 
 def _local_relation(call: PendingCall) -> tuple[int, bool]:
-    """Return the relation of a call that no other file can tell more about, and if it is a guess."""
+    """Return the relation of a call that no other file has a say in, and if it is a guess."""
     if call.target == "":
         return CALLS, False
     if call.is_full and "." not in call.name:

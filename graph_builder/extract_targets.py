@@ -70,10 +70,13 @@ def bind_name(walk: Walk, scope: Scope, span: Span) -> None:
     if binder.kind == ScopeKind.CLASS:
         if name != "__slots__":
             add_field(walk, binder, span)
-    elif binder.kind <= ScopeKind.FUNCTION and first not in UNDECLARED:
-        if name not in binder.declared:
-            binder.declared.add(name)
-            walk.state(DECLARES, binder.head, span, span[1])
+    elif (
+        binder.kind <= ScopeKind.FUNCTION
+        and first not in UNDECLARED
+        and name not in binder.declared
+    ):
+        binder.declared.add(name)
+        walk.state(DECLARES, binder.head, span, span[1])
 
 
 def add_field(walk: Walk, owner: Scope, span: Span) -> None:
@@ -219,7 +222,12 @@ def _annotate_target(walk: Walk, target: Node, annotation: Node, scope: Scope) -
         return
     head = name[:3]
     receiver, _, member = name.name.partition(".")
-    if name.base is None and member and "." not in member and scope.receiver_class(receiver) is not None:
+    if (
+        name.base is None
+        and member
+        and "." not in member
+        and scope.receiver_class(receiver) is not None
+    ):
         head = (member, name.end - len(member.encode()), name.end)
     annotate(walk, HAS_TYPE, head, annotation, scope, None)
 

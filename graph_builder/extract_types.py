@@ -52,9 +52,7 @@ def _members(reader: _Reader, node: Node, walk: Walk, scope: Scope) -> list[Span
     is_union = kind == "binary_operator" and node.children[1].type == "|"
     if is_union or kind in _TRANSPARENT:
         return [
-            member
-            for child in elements(node)
-            for member in _members(reader, child, walk, scope)
+            member for child in elements(node) for member in _members(reader, child, walk, scope)
         ]
     if kind == "member_type":
         return [_moved(reader, reader.walk.span(node.children[-1]))]

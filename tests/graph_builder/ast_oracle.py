@@ -105,7 +105,8 @@ class Oracle:
         self.add(place.name, "contains", node.name, node)
         for each in [*node.decorator_list, *node.bases, *node.keywords]:
             self.visit(each, place)
-        for base in node.bases:
+        for each in node.bases:
+            base = each
             while isinstance(base, ast.Subscript | ast.Call):
                 base = base.value if isinstance(base, ast.Subscript) else base.func
             name = dotted(base)
@@ -216,10 +217,10 @@ class Oracle:
         elif isinstance(value, ast.Dict):
             entries = list(value.keys)
         for each in entries:
-            if isinstance(each, ast.Constant) and isinstance(each.value, str):
-                if each.value not in place.names:
-                    place.names.add(each.value)
-                    self.add(place.name, "has_field", each.value, each)
+            name = each.value if isinstance(each, ast.Constant) else None
+            if isinstance(name, str) and name not in place.names:
+                place.names.add(name)
+                self.add(place.name, "has_field", name, each)
 
     def visit_AnnAssign(self, node: ast.AnnAssign, place: Place) -> None:
         self.visit(node.annotation, place)

@@ -1,6 +1,7 @@
 """What the extractor says of code, in forms that read well in tests."""
 
 from collections.abc import Mapping
+from textwrap import dedent
 
 from graph_builder.entities import NO_SPAN, Triple
 from graph_builder.extract import extract
@@ -14,7 +15,7 @@ def repository_of(files: Mapping[str, str | bytes]) -> Repository:
     """Return the repository of `files`: path to code."""
     facts = []
     for path, code in files.items():
-        data = code.encode() if isinstance(code, str) else code
+        data = dedent(code).encode() if isinstance(code, str) else code
         facts.append(extract(path, module_name(path, files.keys()), decode_source(data)))
     return Repository(facts)
 

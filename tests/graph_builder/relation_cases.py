@@ -5,7 +5,6 @@ that relation is wrong. `never` names the tempting mistakes, so that they are re
 implied. The module is `m`.
 """
 
-from textwrap import dedent
 from typing import NamedTuple
 
 import pytest
@@ -26,7 +25,7 @@ def lines(text: str) -> list[str]:
 
 
 def check(relation: str, case: Case) -> None:
-    repository = repository_of({"m.py": dedent(case.code)})
+    repository = repository_of({"m.py": case.code})
     found = [
         f"{triple.head} -> {triple.tail}"
         for triple in repository.triples("m.py")

@@ -1,0 +1,296 @@
+"""Names settled across the files of small repositories: triples, references and facts."""
+
+import json
+from dataclasses import asdict
+
+from extracted_rows import repository_of, said
+
+from graph_builder.entities import FileFacts
+from graph_builder.graph_export import to_networkx
+from graph_builder.relations import RELATION_NAMES
+from graph_builder.repository import Repository
+
+
+def calls_in(repository: Repository, path: str) -> dict[str, str]:
+    """Return callee: relation, with "?" after a guess."""
+    return {
+        each.tail: RELATION_NAMES[each.relation] + "?" * each.is_guess
+        for each in repository.triples(path)
+        if RELATION_NAMES[each.relation] in ("calls", "instantiates")
+    }
+
+
+def flows_in(repository: Repository, path: str) -> list[str]:
+    return [said(each) for each in repository.triples(path) if each.relation == 11]
+
+
+PACKAGE = {
+    "src/pkg/__init__.py": """
+        from .core import url, Make as make
+        from . import sub
+        from .stars import *
+        from .glob import glob
+        """,
+    "src/pkg/core.py": """
+        class url:
+            def __init__(self, text): pass
+            def join(self, part): pass
+
+        def Make(kind): pass
+        """,
+    "src/pkg/sub/__init__.py": "from ..core import url as link\n",
+    "src/pkg/sub/deep.py": "class node:\n    class leaf: pass\n",
+    "src/pkg/stars.py": "class star: pass\nclass _hidden: pass\ndef Shine(): pass\n",
+    "src/pkg/glob.py": "def glob(pattern): pass\ndef other(x): pass\n",
+}
+
+
+def test_classes_and_functions_are_known_however_written_and_imported() -> None:
+    code = """
+import pkg
+import pkg.sub.deep as deep
+import pkg.glob
+from pkg import url, make, star, Shine, sub
+from pkg.sub import link
+from pkg.core import *
+from elsewhere import Foo, bar
+
+url(); make(); star(); Shine(); sub.link(); link(); Make()
+pkg.url(); pkg.make(); pkg.sub.deep.node(); pkg.core.Make(); deep.node.leaf()
+pkg._hidden(); Foo(); bar(); pkg.Nothing(); pkg.glob(); range(3)
+"""
+    assert calls_in(repository_of(PACKAGE | {"src/use.py": code}), "src/use.py") == {
+        "url": "instantiates",
+        "make": "calls",
+        "star": "instantiates",
+        "Shine": "calls",
+        "sub.link": "instantiates",
+        "link": "instantiates",
+        "Make": "calls",
+        "pkg.url": "instantiates",
+        "pkg.make": "calls",
+        "pkg.sub.deep.node": "instantiates",
+        "pkg.core.Make": "calls",
+        "deep.node.leaf": "instantiates",
+        "pkg._hidden": "calls",
+        "Foo": "instantiates?",
+        "bar": "calls",
+        "pkg.Nothing": "instantiates?",
+        "pkg.glob": "calls",
+        "range": "instantiates",
+    }
+
+
+def test_star_import_hides_a_builtin() -> None:
+    files = {"a.py": "def range(): pass", "b.py": "from a import *\nrange()\nlist()"}
+    assert calls_in(repository_of(files), "b.py") == {"range": "calls", "list": "instantiates"}
+
+
+def test_alternatives_of_a_conditional_import() -> None:
+    files = {
+        "slow.py": "class thing: pass",
+        "use.py": """
+            try:
+                from fast import thing
+            except ImportError:
+                from slow import thing
+            thing()
+            """,
+    }
+    assert calls_in(repository_of(files), "use.py") == {"thing": "instantiates"}
+
+
+def test_imports_that_go_in_circles_lead_nowhere() -> None:
+    files = {
+        "a.py": "from b import *\nfrom b import x\nx()",
+        "b.py": "from a import *\nfrom a import x",
+    }
+    repository = repository_of(files)
+    assert calls_in(repository, "a.py") == {"x": "calls"}
+    files = {"c.py": "class A(B): pass\nclass B(A):\n    def f(self): self.g()\n"}
+    assert calls_in(repository_of(files), "c.py") == {"self.g": "calls"}
+
+
+def test_functions_of_the_same_name_in_an_importing_function() -> None:
+    files = {
+        "a.py": "def f(x): pass",
+        "b.py": "def g(y):\n    from a import f\n    f(y)\ndef f(z): pass",
+    }
+    assert flows_in(repository_of(files), "b.py") == ["y flows_to x"]
+
+
+def test_arguments_flow_to_parameters_of_other_files() -> None:
+    code = """
+import pkg
+from pkg.core import url
+
+class page(url):
+    def show(self, p, q):
+        self.join(q)
+        url(p)
+        pkg.make(p)
+        pkg.url.join(self, p)
+        page(q)
+        super().join(p)
+"""
+    repository = repository_of(PACKAGE | {"src/use.py": code})
+    assert flows_in(repository, "src/use.py") == [
+        "q flows_to part",
+        "p flows_to text",
+        "p flows_to kind",
+        "q flows_to text",
+    ]
+    flows = [each for each in repository.triples("src/use.py") if each.relation == 11]
+    assert {(each.tail_start, each.tail_end) for each in flows} == {(-1, -1)}
+
+
+def test_methods_are_looked_up_in_the_order_of_python() -> None:
+    code = """
+class A:
+    def m(self, a): pass
+class B(A): pass
+class C(A):
+    def m(self, c): pass
+class D(B, C):
+    def f(self, p): self.m(p)
+"""
+    assert flows_in(repository_of({"m.py": code}), "m.py") == ["p flows_to c"]
+
+
+def test_modules_of_the_same_name_are_those_of_the_same_folder() -> None:
+    files = {
+        "one/names.py": "class thing: pass",
+        "two/names.py": "def thing(): pass",
+        "one/use.py": "from names import thing\nthing()",
+        "two/use.py": "from names import thing\nthing()",
+    }
+    repository = repository_of(files)
+    assert calls_in(repository, "one/use.py") == {"thing": "instantiates"}
+    assert calls_in(repository, "two/use.py") == {"thing": "calls"}
+
+
+def references_in(files: dict[str, str], path: str) -> dict[str, str]:
+    """Return what is written: the entity it leads to."""
+    data = files[path].encode()
+    found = repository_of(files).references(path)
+    assert found == sorted(found)
+    return {data[each.start : each.end].decode(): each.entity for each in found}
+
+
+def test_references_lead_to_functions_classes_and_modules() -> None:
+    code = """
+import pkg.sub.deep as deep
+import pkg, os
+from pkg import url as u, make
+from .nothing import x
+
+@make
+def f(a: "deep.node", b: u = u.join) -> pkg.url:
+    os.path.join(x, deep.node.leaf.attribute)
+    pkg.core.Make(len(a))
+    f(pkg.VERSION)
+"""
+    assert references_in(PACKAGE | {"src/use.py": code}, "src/use.py") == {
+        "pkg.sub.deep": "pkg.sub.deep",
+        "pkg": "pkg",
+        "url": "pkg.core.url",
+        "make": "pkg.core.Make",
+        "u": "pkg.core.url",
+        "u.join": "pkg.core.url.join",
+        "deep.node": "pkg.sub.deep.node",
+        "pkg.url": "pkg.core.url",
+        "deep.node.leaf": "pkg.sub.deep.node.leaf",
+        "pkg.core.Make": "pkg.core.Make",
+        "f": "use.f",
+    }
+
+
+def test_references_go_through_receivers_but_not_through_shadowed_names() -> None:
+    code = """
+def g(): pass
+class A:
+    def m(self): pass
+class B(A):
+    def f(self, h):
+        self.m(); self.m.x; self.unknown; self
+        g = 1
+        g
+        [m for m in h]
+    @classmethod
+    def c(cls, A): cls.m; A; B
+def k(): g
+lambda g: g
+"""
+    assert references_in({"m.py": code}, "m.py") == {
+        "A": "m.A",
+        "self.m": "m.A.m",
+        "cls.m": "m.A.m",
+        "B": "m.B",
+        "g": "m.g",
+    }
+    found = repository_of({"m.py": code}).references("m.py")
+    starts = [each.start for each in found if each.entity == "m.g"]
+    assert starts == [code.index("def k(): g") + len("def k(): ")]
+
+
+def test_facts_of_a_function_a_class_and_a_module() -> None:
+    code = """
+class A(B):
+    x: int
+    def f(self, a: int, *b) -> str: pass
+    def f(self, c): pass
+"""
+    repository = repository_of({"pkg/__init__.py": "", "pkg/m.py": code})
+
+    def facts(entity: str) -> set[str]:
+        return {
+            f"{fact.head} {RELATION_NAMES[fact.relation]} {fact.tail}" + " <-" * fact.is_reversed
+            for fact in repository.facts(entity)
+        }
+
+    assert facts("pkg.m.A.f") == {
+        "A contains f <-",
+        "f has_parameter a",
+        "a has_type int",
+        "f has_parameter b",
+        "f returns str",
+        "f has_parameter c",
+    }
+    assert facts("pkg.m.A") == {
+        "pkg.m contains A <-",
+        "A inherits B",
+        "A has_field x",
+        "A contains f",
+    }
+    assert facts("pkg.m") == {"pkg.m contains A"}
+    assert facts("pkg.nothing") == set()
+    [fact] = [each for each in repository.facts("pkg.m.A.f") if each.tail == "c"]
+    assert (fact.path, fact.entity, code[fact.site]) == ("pkg/m.py", "pkg.m.A.f", "c")
+
+
+def test_triples_are_in_the_order_of_their_sites() -> None:
+    triples = repository_of(PACKAGE).triples("src/pkg/core.py")
+    assert [each.site for each in triples] == sorted(each.site for each in triples)
+
+
+def test_file_facts_are_plain_data() -> None:
+    """What is cached by content must survive a trip through JSON."""
+    facts = repository_of(PACKAGE).file("src/pkg/core.py")
+    assert isinstance(facts, FileFacts)
+
+    def listed(value: object) -> object:
+        return [listed(each) for each in value] if isinstance(value, tuple | list) else value
+
+    plain = {name: listed(value) for name, value in asdict(facts).items() if name != "definitions"}
+    assert json.loads(json.dumps(plain)) == plain
+
+
+def test_graph_has_an_edge_for_each_distinct_triple() -> None:
+    graph = to_networkx(
+        repository_of({"m.py": "class A: pass\ndef f():\n    A()\n    A()\n    g()"})
+    )
+    assert graph.nodes["A"]["kind"] == "class"
+    assert graph.nodes["m"]["kind"] == "module"
+    assert "kind" not in graph.nodes["g"]
+    assert graph.edges["f", "A", "instantiates"]["count"] == 2
+    assert graph.number_of_edges() == 4
