@@ -6,7 +6,8 @@ too strong, never too weak.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,8 +31,10 @@ class FileWords:
     ends: Sequence[int]
     first_tokens: Sequence[int]  # (W,) the tokens that overlap the word: first, and one past
     end_tokens: Sequence[int]
-    positions: dict[str, list[int]]  # indexes of each word, in order
-    token_words: npt.NDArray[np.int32]  # (N, 2) words that overlap a token: first, and one past
+    positions: Mapping[str, list[int]]  # indexes of each word, in order
+    token_texts: Sequence[str | None]  # (N,) the word that a token is part of; None: of none
+    joining_tokens: Sequence[int]  # the tokens that are part of several words; the first is above
+    joined_texts: Sequence[Sequence[str]]  # those words
 
     def in_window(self, window: Window) -> range:
         """Return the words with a token in the window."""
@@ -51,34 +54,35 @@ def window_names(
 
     `leaf_words` has the words that each leaf's token spells a part of.
     """
-    ids = _word_ids(words, window, synthetic, leaf_words)
-    roots = np.full(window.end_token - window.first_token, NO_NAME, dtype=np.int16)
-    spans = words.token_words[window.first_token : window.end_token]
-    in_word = np.flatnonzero(spans[:, 0] < spans[:, 1])
-    roots[in_word] = [ids[words.texts[word]] for word in spans[in_word, 0].tolist()]
-    opening = [NO_NAME] + [ids.get(synthetic, NO_NAME)] * window.num_name_tokens
+    texts = words.token_texts[window.first_token : window.end_token]
+    opening = [None] + [synthetic] * window.num_name_tokens
+    roots = [*opening, *texts, None]
+    joined = _joined(words, window)
+    in_window = dict.fromkeys([*roots, *(text for group in joined for text in group)])
+    ids = _word_ids(in_window, [*joined, *(group for group in leaf_words if len(group) > 1)])
     leaves = [
         next((ids[word] for word in spelled if word in ids), NO_NAME) for spelled in leaf_words
     ]
-    root_names = np.concatenate([opening, roots, [NO_NAME]]).astype(np.int16)
+    root_names = np.array([ids[text] for text in roots], dtype=np.int16)
     return root_names, np.array(leaves, dtype=np.int16)
 
 
+def _joined(words: FileWords, window: Window) -> Sequence[Sequence[str]]:
+    """Return the groups of words that share a token of the window."""
+    first = bisect_left(words.joining_tokens, window.first_token)
+    return words.joined_texts[first : bisect_left(words.joining_tokens, window.end_token)]
+
+
 def _word_ids(
-    words: FileWords, window: Window, synthetic: str, leaf_words: Sequence[Sequence[str]]
-) -> dict[str, int]:
-    """Return an id for each word of the window, one for all that share a token."""
-    in_window = words.in_window(window)
-    texts = dict.fromkeys([synthetic] if window.num_name_tokens else [])
-    texts.update(dict.fromkeys(words.texts[in_window.start : in_window.stop]))
-    ids = {text: index for index, text in enumerate(texts)}
-    spans = words.token_words[window.first_token : window.end_token]
-    shared = spans[spans[:, 1] - spans[:, 0] > 1]
-    sharing = [words.texts[first:end] for first, end in shared.tolist()]
-    for group in [*sharing, *(spelled for spelled in leaf_words if len(spelled) > 1)]:
+    words: Iterable[str | None], groups: Iterable[Sequence[str]]
+) -> dict[str | None, int]:
+    """Return an id for each of `words`, one for all that a group joins; None has NO_NAME."""
+    ids = {text: index for index, text in enumerate(words)}
+    for group in groups:
         joined = {ids[text] for text in group if text in ids}
         if len(joined) > 1:
             ids = {text: min(joined) if i in joined else i for text, i in ids.items()}
+    ids[None] = NO_NAME
     return ids
 
 
@@ -88,16 +92,13 @@ def file_words(source: SourceText, encoded: EncodedFile) -> FileWords:
     spans = zip(char_starts.tolist(), char_ends.tolist(), strict=True)
     texts = [source.text[start:end] for start, end in spans]
     starts, ends = source.char_to_file(char_starts), source.char_to_file(char_ends)
-    positions: dict[str, list[int]] = {}
+    positions: defaultdict[str, list[int]] = defaultdict(list)
     for index, text in enumerate(texts):
-        positions.setdefault(text, []).append(index)
-    token_words = np.stack(
-        [
-            np.searchsorted(ends, encoded.starts, side="right"),
-            np.searchsorted(starts, encoded.ends, side="left"),
-        ],
-        axis=1,
-    ).astype(np.int32)
+        positions[text].append(index)
+    first_words = np.searchsorted(ends, encoded.starts, side="right")
+    end_words = np.searchsorted(starts, encoded.ends, side="left")
+    joining = np.flatnonzero(end_words - first_words > 1)
+    spans = zip(first_words[joining].tolist(), end_words[joining].tolist(), strict=True)
     return FileWords(
         texts=texts,
         starts=starts.tolist(),
@@ -105,7 +106,14 @@ def file_words(source: SourceText, encoded: EncodedFile) -> FileWords:
         first_tokens=np.searchsorted(encoded.ends, starts, side="right").tolist(),
         end_tokens=np.searchsorted(encoded.starts, ends, side="left").tolist(),
         positions=positions,
-        token_words=token_words,
+        token_texts=[
+            texts[word] if is_in_word else None
+            for word, is_in_word in zip(
+                first_words.tolist(), (first_words < end_words).tolist(), strict=True
+            )
+        ],
+        joining_tokens=joining.tolist(),
+        joined_texts=[texts[first:end] for first, end in spans],
     )
 
 
