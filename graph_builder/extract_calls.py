@@ -204,11 +204,12 @@ def _visit_arguments(
         else:
             slot = position if position >= 0 else UNKNOWN_SLOT
             position += 1
-        num_uses = len(walk.uses)
         walk.visit(value, scope, uses)
-        is_name = value.type in ("identifier", "attribute")
-        if is_name and scope.is_flowing and len(walk.uses) == num_uses + 1:
-            passed.append((slot, walk.uses[-1]))
+        bare = unwrap(value)
+        if scope.is_flowing and bare.type in ("identifier", "attribute"):
+            used = walk.uses[-1]
+            if (used.start, used.end) == (bare.start_byte, bare.end_byte):
+                passed.append((slot, used))
     return passed
 
 

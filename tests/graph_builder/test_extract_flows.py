@@ -1,6 +1,6 @@
 """`flows_to`, clause by clause."""
 
-from extracted_rows import triples_of
+from extracted_rows import said, triples_of
 from relation_cases import Case, check, parametrized
 
 FLOWS = [
@@ -457,6 +457,12 @@ def test_flows(case: Case) -> None:
 @parametrized(ARGUMENTS)
 def test_arguments_flow_to_parameters(case: Case) -> None:
     check("flows_to", case)
+
+
+def test_call_whose_result_is_passed_is_no_bare_name() -> None:
+    code = "def g(a): pass\ndef f(p, h):\n    g(h().x)\n    g((p))\n    g(h()[p])"
+    flows = [said(each) for each in triples_of(code) if each.relation == 11]
+    assert flows == ["p flows_to a"]
 
 
 def test_spans_of_receiver_attributes() -> None:
