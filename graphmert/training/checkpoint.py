@@ -143,8 +143,7 @@ def _load_optimizer(
     parameters = dict(model.named_parameters())
     for key, value in moments.items():
         name, kind = key.rsplit("/", 1)
-        device = "cpu" if kind == "step" else parameters[name].device  # where AdamW keeps each
-        optimizer.state[parameters[name]][kind] = value.to(device)
+        optimizer.state[parameters[name]][kind] = value.to(parameters[name].device)
 
 
 def _architecture(model: GraphMERTModel) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def make_optimizer(model: GraphMERTModel, settings: TrainSettings) -> torch.opti
         },
         {"params": [each for each in parameters if each.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, fused=True)
 
 
 def update(
