@@ -98,7 +98,10 @@ def embed(code_model: CodeModel, code: str | bytes) -> npt.NDArray[np.float32]:
 
     Raises ValueError for code that cannot be decoded, or that has no token.
     """
-    table = _table(_windows(code_model, code, "<input>"))
+    windows = _windows(code_model, code, "<input>")
+    if not windows:
+        raise ValueError("the code is empty: there is nothing to embed")
+    table = _table(windows)
     total = torch.zeros(code_model.model.config.hidden_size, dtype=torch.float64)
     num_tokens = 0
     for chosen in torch.arange(table.num_windows).split(WINDOWS_PER_BATCH):
@@ -110,8 +113,6 @@ def embed(code_model: CodeModel, code: str | bytes) -> npt.NDArray[np.float32]:
         hidden = code_model.model.encode(rows.inputs)  # (B, N, C)
         total += hidden.flatten(0, 1)[rows.mlm_tokens].double().sum(dim=0).cpu()
         num_tokens += int(own.sum())
-    if not num_tokens:
-        raise ValueError("the code is empty: there is nothing to embed")
     return (total / num_tokens).float().numpy()
 
 

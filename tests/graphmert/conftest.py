@@ -66,3 +66,22 @@ def tiny_checkpoint(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFacto
     GraphMERTModel(tiny(tokenizer.get_vocab_size())).save_pretrained(folder)
     save_tokenizer(tokenizer, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_dataset(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of three small installed packages, with the tokenizer of `tiny_checkpoint`."""
+    from graph_builder.build import build_dataset  # noqa: PLC0415
+    from graph_builder.build_settings import BuildSettings  # noqa: PLC0415
+
+    folder = tmp_path_factory.mktemp("data") / "set"
+    build_dataset(
+        BuildSettings(
+            output=folder,
+            train=("installed:itsdangerous",),
+            validation=("installed:blinker",),
+            test=("installed:cycler",),
+            tokenizer=tiny_checkpoint,
+        )
+    )
+    return folder
