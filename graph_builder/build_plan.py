@@ -89,7 +89,7 @@ def plan_build(settings: BuildSettings, say: Callable[[str], None]) -> BuildPlan
     """Resolve every source and look at what is there; raise UserError for bad input."""
     before = _splits_before(settings)
     by_hand = {"train": settings.train, "validation": settings.validation, "test": settings.test}
-    planned = plan_splits(by_hand, settings.sources, before)
+    planned = plan_splits(by_hand, settings.sources, before, settings.tokenizer is None)
     shards = []
     for item in planned:
         if item.is_added:

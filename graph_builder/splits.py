@@ -30,12 +30,16 @@ class PlannedSource:
 
 
 def plan_splits(
-    by_hand: Mapping[str, Sequence[str]], by_rule: Sequence[str], before: Mapping[str, str]
+    by_hand: Mapping[str, Sequence[str]],
+    by_rule: Sequence[str],
+    before: Mapping[str, str],
+    needs_training: bool = True,
 ) -> list[PlannedSource]:
     """Return every source with its split, sorted by split and label.
 
     by_hand: specs for each split; by_rule: specs that the hash decides on; before: label -> split
-    of the data set that is extended, which the hash does not overrule.
+    of the data set that is extended, which the hash does not overrule; needs_training: False where
+    the tokenizer is given, so that a data set to evaluate on needs no more than that.
     Raises UserError for a source named twice, unknown specs, or nothing to train on.
     """
     planned = [
@@ -46,7 +50,8 @@ def plan_splits(
     hashed = [parse_spec(text) for text in by_rule]
     planned += [PlannedSource(spec, before.get(spec.label) or hash_split(spec)) for spec in hashed]
     _check_unique(planned)
-    planned = _with_training(planned, hashed)
+    if needs_training:
+        planned = _with_training(planned, hashed)
     planned += _held_out(planned)
     return sorted(planned, key=lambda source: (SPLITS.index(source.split), source.spec.label))
 

@@ -66,3 +66,8 @@ def test_an_extension_keeps_its_splits() -> None:
 def test_bad_plans(by_hand: dict[str, list[str]], by_rule: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         plan_splits(by_hand, by_rule, {})
+
+
+def test_a_data_set_to_evaluate_on_needs_no_training_source() -> None:
+    plan = plan_splits({"validation": ["stdlib"]}, [], {}, needs_training=False)
+    assert {source.split for source in plan} == {"validation", "test"}
