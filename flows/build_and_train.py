@@ -5,8 +5,10 @@ summary whose numbers are read back from MLflow.
 """
 
 import argparse
+import signal
 import sys
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from flows import defaults, local_settings
 from flows.parameters import checked_spec
@@ -41,6 +43,7 @@ def run(parameters: dict[str, Any]) -> int:
     from flows.pipeline import build_and_train  # noqa: PLC0415
     from flows.summary import format_summary, read_summary  # noqa: PLC0415
 
+    signal.signal(signal.SIGTERM, interrupt)
     try:
         build_and_train.validate_parameters(parameters)  # before a server is started for the run
         result = build_and_train(**parameters)
@@ -52,6 +55,11 @@ def run(parameters: dict[str, Any]) -> int:
         return fail("interrupted", 130)
     print(format_summary(read_summary(result)))
     return 0
+
+
+def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Take SIGTERM as Ctrl-C: children and the MLflow run are ended before this process."""
+    raise KeyboardInterrupt
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:

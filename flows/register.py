@@ -68,6 +68,7 @@ def evaluate_champion(champion: Version, data: ValidationData, folder: Path) -> 
     dataset = open_dataset(data.path)
     path = data.path
     if fingerprint(load_tokenizer(checkpoint)) != dataset.manifest.tokenizer.fingerprint:
-        request = replace(data.request, train=(), test=(), tokenizer=str(checkpoint))
+        # The test sources come along: windows that they share with validation are not in it.
+        request = replace(data.request, train=(), tokenizer=str(checkpoint))
         path = Path(build(request, folder / "validation").path)
     return evaluate_checkpoint(checkpoint, path, "validation", folder / "report.json").read()

@@ -1,5 +1,6 @@
 """The MLflow run of a flow: opened with what it is about, closed with how it ended."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ from graphmert.tracking.run import end_run, start_run
 @contextmanager
 def tracked_run(name: str, parameters: Mapping[str, object]) -> Iterator[str]:
     """Open an MLflow run and yield its id; it ends as FINISHED, FAILED or KILLED."""
-    run_id = start_run(name, origin(), parameters)
+    run_id = start_run(name, {**origin(), **made_by()}, parameters)
     status = "FAILED"
     try:
         yield run_id
@@ -37,6 +38,15 @@ def origin() -> dict[str, str]:
         "mlflow.source.git.commit": git_commit(),
     }
     return {name: str(value) for name, value in tags.items() if value}
+
+
+def made_by() -> dict[str, str]:
+    """Return the tags from which MLflow's pages say who made a run, and with what."""
+    return {
+        "mlflow.user": os.environ.get("USER", str(os.getuid())),
+        "mlflow.source.name": str(runtime.flow_run.flow_name),
+        "mlflow.source.type": "LOCAL",
+    }
 
 
 def git_commit() -> str | None:

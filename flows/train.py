@@ -29,9 +29,9 @@ class TrainingRequest:
 
     def run_name(self, digest: str) -> str:
         """Name a run by what tells it from others."""
-        sizes = f"{self.num_epochs} epochs of batch {self.batch_size}, lr {self.learning_rate:g}"
-        weight = f"MLM weight {self.lambda_mlm:g}"
-        return f"{self.preset}, data {digest[:8]}, {sizes}, {weight}, seed {self.seed}"
+        epochs = f"{self.num_epochs} epoch{'s' * (self.num_epochs > 1)} of batch {self.batch_size}"
+        rest = f"lr {self.learning_rate:g}, mlm {self.lambda_mlm:g}, seed {self.seed}"
+        return f"{self.preset}, data {digest[:8]}, {epochs}, {rest}"
 
 
 @dataclass(frozen=True)

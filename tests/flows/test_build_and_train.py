@@ -152,21 +152,33 @@ def test_runs_and_versions_lead_back_to_data_and_flow_run(
         assert dataset.dataset.digest[:8] in run.info.run_name
 
 
+def test_what_the_builder_refuses_is_one_line_and_leaves_nothing(
+    place: Workplace, runs: list[str], client: MlflowClient
+) -> None:
+    before = place.made
+    done = place.run("--train", "path:no-such-folder", "--data_dir", "other", "--runs_dir", "more")
+    assert_refused(done, "graph-builder: path:no-such-folder: no such folder")
+    assert place.made == before
+    assert len(client.search_runs(["1"])) == len(runs)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--train", "networkx"], "unknown source 'networkx'"),
         (["--train", "path:sources", "--num_epochs", "0"], "num_epochs"),
-        (["--train", "path:no-such-folder"], "no such folder"),
     ],
 )
-def test_bad_input_is_one_line_and_leaves_nothing(
+def test_a_wrong_argument_is_one_line_and_leaves_nothing(
     tmp_path: Path, arguments: list[str], said: str
 ) -> None:
     place = workplace(tmp_path)
-    done = place.run(*arguments)
+    assert_refused(place.run(*arguments), said)
+    assert place.made == {"sources"}
+
+
+def assert_refused(done: "subprocess.CompletedProcess[str]", said: str) -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert said in line
-    assert place.made == {"sources"}
