@@ -26,7 +26,6 @@ class PlannedShard:
 
     source: ResolvedSource
     split: str
-    is_added: bool  # nobody asked for it: without it the split would be empty
 
     def key(self, made_by: dict[str, Any]) -> str:
         """Return the hash of all that its shard is made of, duplicates aside."""
@@ -95,7 +94,7 @@ def plan_build(settings: BuildSettings, say: Callable[[str], None]) -> BuildPlan
         if item.is_added:
             say(f"{item.spec.label}: added, since {item.split} would be empty")
         source = resolve(item.spec, settings.cache_dir)
-        shards.append(PlannedShard(source, item.split, item.is_added))
+        shards.append(PlannedShard(source, item.split))
     shards.sort(key=lambda shard: (ARRIVAL_ORDER.index(shard.split), shard.source.label))
     given = None if settings.tokenizer is None else _fingerprint_of(settings.tokenizer)
     base = _intact_base(settings, say)

@@ -25,6 +25,7 @@ NUM_PERMUTATIONS: Final = 128
 # 32 bands of 4 rows: of pairs at the threshold all but 1 in 10,000 become candidates.
 NUM_BANDS: Final = 32
 SEED: Final = 0
+SKETCHES_AT_ONCE: Final = 4096  # windows whose runs of tokens are in memory together
 
 COLUMNS: Final = ("root_ids", "root_starts")
 
@@ -89,16 +90,15 @@ class _NearIndex:
 
     def contains(self, windows: Sequence[Tokens]) -> npt.NDArray[np.bool_]:
         """Return for each window whether one in here is nearly the same (windows,)."""
-        candidates = self._candidates.query_all(_sketches(windows))
-        return np.array(
-            [
-                any(
-                    jaccard(tokens, self._windows[key]) >= JACCARD_THRESHOLD for key in sorted(keys)
-                )
-                for tokens, keys in zip(windows, candidates, strict=True)
-            ],
-            dtype=bool,
-        )
+        found: list[bool] = []
+        for start in range(0, len(windows), SKETCHES_AT_ONCE):
+            some = windows[start : start + SKETCHES_AT_ONCE]
+            candidates = self._candidates.query_all(_sketches(some))
+            found += [self._has_near(*pair) for pair in zip(some, candidates, strict=True)]
+        return np.array(found, dtype=bool)
+
+    def _has_near(self, tokens: Tokens, keys: Sequence[int]) -> bool:
+        return any(jaccard(tokens, self._windows[key]) >= JACCARD_THRESHOLD for key in keys)
 
 
 def own_tokens(table: pa.Table) -> list[Tokens]:

@@ -21,10 +21,6 @@ class SourceReport:
     placed: Counts
     unplaced: dict[str, Counts]
 
-    @property
-    def num_rejected(self) -> int:
-        return len(self.rejected)
-
 
 def save_report(path: Path, report: SourceReport) -> None:
     write_whole(path, json.dumps(asdict(report)).encode())

@@ -25,7 +25,6 @@ UNKNOWN_ENCODING: Final = "unknown encoding"
 TOO_LARGE: Final = "too large"
 TOO_DEEP: Final = "nested too deeply"
 UNREADABLE: Final = "unreadable"
-REASONS: Final = (BINARY, NOT_DECODABLE, UNKNOWN_ENCODING, TOO_LARGE, TOO_DEEP, UNREADABLE)
 
 # Written by hand, a file of this size does not exist: these are tables and generated code.
 MAX_SOURCE_BYTES: Final = 2 * 2**20
@@ -34,7 +33,7 @@ Offsets = npt.NDArray[np.int64]
 
 
 class Rejected(UserError):
-    """A file that is left out; `reason` is one of REASONS, `detail` says more."""
+    """A file that is left out; `reason` is one of those above, `detail` says more."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(reason, detail)

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from graph_builder import duplicates
 from graph_builder.duplicates import JACCARD_THRESHOLD, SeenWindows, jaccard, own_tokens
 
 
@@ -55,7 +56,8 @@ def changed(generator: np.random.Generator, ids: list[int]) -> list[int]:
     return copy
 
 
-def test_near_duplicates_are_those_that_every_pair_finds() -> None:
+def test_near_duplicates_are_those_that_every_pair_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "SKETCHES_AT_ONCE", 50)
     generator = np.random.default_rng(1)
     held_out = [generator.integers(5, 5000, 120).tolist() for _ in range(60)]
     train = [changed(generator, ids) for ids in held_out for _ in range(2)]
