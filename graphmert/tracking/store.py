@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "graphmert"
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens it as model training
 # mlflow's own defaults let a call to a server that is away block for minutes.
 REQUEST_LIMITS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -52,7 +53,7 @@ def experiment_id(client: "MlflowClient", name: str = EXPERIMENT) -> str:
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    return str(client.create_experiment(name, artifact_location=_local_artifacts()))
+    return str(client.create_experiment(name, _local_artifacts(), tags=KIND))
 
 
 def _local_artifacts() -> str | None:
