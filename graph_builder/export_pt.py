@@ -4,6 +4,7 @@ A file holds at most MAX_WINDOWS windows of one split and loads with
 `torch.load(path, weights_only=True, mmap=True)`. Legend: W windows, then the shapes of `to_dense`.
 """
 
+import shutil
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -28,7 +29,7 @@ NUMBERS: Final = ("window_index", "start_line", "end_line")
 
 
 def export_pt(dataset: Dataset, output: Path, max_windows: int = MAX_WINDOWS) -> list[Path]:
-    """Write `output`/SPLIT-NNNNN.pt for every split; return the paths.
+    """Write `output`/SPLIT-NNNNN.pt for every split, and the tokenizer; return the `.pt` paths.
 
     Raises UserError where `output` holds `.pt` files already, which could be taken for these.
     """
@@ -43,6 +44,8 @@ def export_pt(dataset: Dataset, output: Path, max_windows: int = MAX_WINDOWS) ->
             values = {**_labels(dataset, split), **stack_windows(windows, dataset.layout, pad_id)}
             paths.append(output / f"{split}-{number:05d}.pt")
             _save(paths[-1], values)
+    # Training from a `.pt` file finds the tokenizer that its ids belong to beside it.
+    shutil.copytree(dataset.tokenizer_path, output / "tokenizer", dirs_exist_ok=True)
     return paths
 
 

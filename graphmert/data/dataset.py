@@ -10,9 +10,11 @@ from graph_builder.dataset import Dataset, open_dataset
 from graph_builder.errors import UserError
 from graph_builder.manifest import SPLITS
 from graph_builder.record import SCHEMA
+from graphmert.data.pt_files import read_pt, table_from_pt
 from graphmert.data.windows import WindowTable
 
 MASK_TOKEN = "<mask>"
+EXPORTED_VALIDATION = "validation-00000.pt"  # what is validated on beside an exported file
 STORED_FOR_READERS = ("triple_heads", "triple_tails")  # strings that training has no use for
 COLUMNS = [name for name in SCHEMA.names if name not in STORED_FOR_READERS]
 
@@ -38,7 +40,10 @@ class TrainingData:
 
 
 def load_training_data(path: Path) -> TrainingData:
-    """Read the train and validation splits of a data-set folder. Raises UserError."""
+    """Read the train and validation splits of a data-set folder, or an exported `.pt` file and the
+    validation file beside it. Raises UserError."""
+    if path.suffix == ".pt":
+        return _load_exported(path)
     dataset = open_dataset(path)
     return TrainingData(
         train=load_split(dataset, "train"),
@@ -47,6 +52,24 @@ def load_training_data(path: Path) -> TrainingData:
         tokenizer=load_tokenizer(dataset.tokenizer_path),
         digest=dataset.digest,
         num_relations=len(dataset.manifest.shard_format.relation_names),
+    )
+
+
+def _load_exported(path: Path) -> TrainingData:
+    """Read one `.pt` file to train on; its folder is that of the export."""
+    values = read_pt(path)
+    validation_path = path.with_name(EXPORTED_VALIDATION)
+    validation = read_pt(validation_path)
+    if validation["dataset"] != values["dataset"]:
+        raise UserError(f"{validation_path}: of another data set than {path.name}")
+    tokenizer_path = path.with_name("tokenizer")
+    return TrainingData(
+        train=table_from_pt(values),
+        validation=table_from_pt(validation),
+        tokenizer_path=tokenizer_path,
+        tokenizer=load_tokenizer(tokenizer_path),
+        digest=values["dataset"],
+        num_relations=len(values["relation_names"]),
     )
 
 

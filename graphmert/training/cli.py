@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         prog="graphmert-train", description="Train GraphMERT on a data set."
     )
     add = parser.add_argument
-    add("--data_path", type=Path, required=True, help="data-set folder")
+    add("--data_path", type=Path, required=True, help="data-set folder, or one exported .pt")
     add("--output_dir", type=Path, required=True, help="folder for checkpoints and metrics")
     add("--preset", choices=PRESETS, help="model size (default tiny)")
     add("--init_from", type=Path, metavar="CHECKPOINT", help="start from this model's weights")

@@ -134,7 +134,7 @@ def test_starting_from_a_model_needs_its_tokenizer(
     data_set: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     best = str(trained / "checkpoints" / "best")
-    other = write_toy_dataset(tmp_path / "other", vocab_size=80)
+    other = write_toy_dataset(tmp_path / "other", vocab_size=290)
     line = refused(arguments(other, tmp_path / "run", "--init_from", best), capsys)
     assert "its tokenizer is not that of" in line
     assert main(arguments(data_set, tmp_path / "run", "--init_from", best)) == 0

@@ -3,22 +3,20 @@
 from pathlib import Path
 
 from chain_graph_examples import random_chain_graphs
-from tokenizers import Tokenizer
-from tokenizers.models import BPE
 
 from graph_builder.layout import ChainLayout
 from graph_builder.manifest import Manifest, ShardEntry, TokenizerEntry, save_manifest
 from graph_builder.shards import ShardFormat, file_sha256, write_shard
-from graph_builder.tokenizer import SPECIAL_TOKENS, fingerprint, save_tokenizer
+from graph_builder.tokenizer import fingerprint, save_tokenizer, train_tokenizer
 
 LAYOUT = ChainLayout(num_roots=24, leaves_per_root=3)
 NUM_WINDOWS = {"train": 40, "validation": 10, "test": 10}
-VOCAB_SIZE = 64
+VOCAB_SIZE = 270  # 5 special tokens, 256 bytes, some pairs
 
 
 def write_toy_dataset(folder: Path, vocab_size: int = VOCAB_SIZE) -> Path:
     """Write train, validation and test, one shard each; return `folder`."""
-    tokenizer = toy_tokenizer(vocab_size)
+    tokenizer = train_tokenizer([Path(__file__).read_text(encoding="utf-8")], vocab_size)
     save_tokenizer(tokenizer, folder / "tokenizer")
     shard_format = ShardFormat(fingerprint(tokenizer), LAYOUT.num_roots, LAYOUT.leaves_per_root)
     shards = []
@@ -40,11 +38,3 @@ def write_toy_dataset(folder: Path, vocab_size: int = VOCAB_SIZE) -> Path:
     entry = TokenizerEntry("tokenizer", shard_format.tokenizer, vocab_size, ())
     save_manifest(folder, Manifest(shard_format, {}, {}, "toy", entry, (), tuple(shards)))
     return folder
-
-
-def toy_tokenizer(vocab_size: int) -> Tokenizer:
-    vocabulary = {token: i for i, token in enumerate(SPECIAL_TOKENS)}
-    vocabulary |= {f"w{i}": i for i in range(len(SPECIAL_TOKENS), vocab_size)}
-    tokenizer = Tokenizer(BPE(vocabulary, []))
-    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
-    return tokenizer
