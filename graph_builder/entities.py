@@ -24,8 +24,7 @@ class Triple(NamedTuple):
     is_guess: bool = False  # an instantiation that rests on a CapWords name alone
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
+class Definition(NamedTuple):
     """One `def` or `class`, nested ones too, in source order."""
 
     kind: str  # "function" or "class"

@@ -5,10 +5,9 @@ settles what needs the other files. The rules are in docs/relations.md.
 """
 
 import sys
-from collections.abc import Callable
 from typing import Final
 
-from graph_builder.entities import NO_SPAN, FileFacts
+from graph_builder.entities import FileFacts
 from graph_builder.extract_calls import visit_call, visit_keyword, visit_yield
 from graph_builder.extract_definitions import (
     visit_class,
@@ -21,6 +20,7 @@ from graph_builder.extract_definitions import (
 )
 from graph_builder.extract_imports import visit_future_import, visit_import, visit_import_from
 from graph_builder.extract_names import visit_attribute, visit_identifier, visit_string
+from graph_builder.extract_offsets import in_file
 from graph_builder.extract_patterns import visit_match
 from graph_builder.extract_settle import settle
 from graph_builder.extract_syntax import num_syntax_errors, parse
@@ -136,15 +136,4 @@ def extract(path: str, module: str, source: SourceText) -> FileFacts:
     is_package = path.rpartition("/")[2] == "__init__.py"
     walk = Walk(module, is_package, source.utf8, HANDLERS)
     walk.visit_children(tree.root_node, walk.root, None)
-    return settle(walk, path, num_syntax_errors(tree), _mover(source))
-
-
-def _mover(source: SourceText) -> Callable[[int], int]:
-    """Return the map from offsets of the UTF-8 text to the file's."""
-    shift = source.utf8_shift
-    if shift == 0:
-        return int
-    if shift is not None:
-        return lambda offset: offset + shift if offset >= 0 else NO_SPAN
-    table = source.file_offsets(range(len(source.utf8) + 1)).tolist()
-    return lambda offset: table[offset] if offset >= 0 else NO_SPAN
+    return in_file(settle(walk, path, num_syntax_errors(tree)), source)

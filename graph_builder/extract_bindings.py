@@ -62,6 +62,8 @@ class Scope:
         "nonlocals",
         "parent",
         "prefixes",
+        "sources",
+        "targets",
     )
 
     def __init__(
@@ -87,6 +89,8 @@ class Scope:
         self.is_class_receiver = False  # the receiver is the class, not an instance
         self.cache: dict[str, Scope | None] = {}
         self.prefixes: dict[str, str | None] = {}
+        self.targets: dict[str, str | None] = {}  # of dotted names used here, once complete
+        self.sources: dict[str, tuple[str, int] | None] = {}  # likewise
 
     @property
     def module(self) -> "Scope":

@@ -132,9 +132,9 @@ def visit_call(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:
         if name.base is not None:
             walk.visit(name.base, scope, uses)
         else:
-            used = walk.use(scope, name[:3], None)
+            walk.use(scope, name[:3], None)
             if uses is not None and "." in name.name:
-                uses.append(used._replace(name=name.name.rpartition(".")[0]))
+                uses.append((scope, name.name.rpartition(".")[0], name.start, name.end))
     passed = _visit_arguments(walk, arguments, scope, uses)
     if target is not None:
         callee = walk.definitions[int(target[2:])][1]
@@ -208,7 +208,7 @@ def _visit_arguments(
         bare = unwrap(value)
         if scope.is_flowing and bare.type in ("identifier", "attribute"):
             used = walk.uses[-1]
-            if (used.start, used.end) == (bare.start_byte, bare.end_byte):
+            if used[2:] == (bare.start_byte, bare.end_byte):
                 passed.append((slot, used))
     return passed
 

@@ -9,7 +9,7 @@ from graph_builder.extract_bindings import Bound, Scope, ScopeKind, Span
 from graph_builder.extract_names import elements, unwrap, written
 from graph_builder.extract_targets import bind_loop, bind_target
 from graph_builder.extract_types import annotate
-from graph_builder.extract_walk import NameUse, Uses, Walk
+from graph_builder.extract_walk import Uses, Walk
 from graph_builder.relations import CONTAINS, HAS_PARAMETER, HAS_TYPE, INHERITS, RETURNS
 
 RECEIVER: Final = "receiver"
@@ -105,7 +105,7 @@ def _inherit(walk: Walk, node: Node, scope: Scope, head: Span, index: int) -> No
         return
     walk.state(INHERITS, head, name[:3], name.start, index)
     if name.base is None and unwrap(node).type != "call":
-        walk.bases.append((index, NameUse(scope, *name[:3])))
+        walk.bases.append((index, (scope, *name[:3])))
 
 
 def define_function(
@@ -128,7 +128,7 @@ def define_function(
         found = _take_parameters(walk, parameters, scope, inner)
         is_property = not PROPERTIES.isdisjoint(decorators)
         is_method = scope.kind == ScopeKind.CLASS
-        row = (index, found, is_method, inner.is_class_receiver, is_property)
+        row = (index, tuple(found), is_method, inner.is_class_receiver, is_property)
         walk.signatures.append(row)
     returned = node.child_by_field_name("return_type")
     if returned is not None:

@@ -250,7 +250,7 @@ def _meaning(walk: Walk, value: Node, scope: Scope) -> NameUse | str | None:
         is_class = last in CLASS_FACTORIES or (last == "type" and len(arguments) == 3)
         return OPAQUE_CLASS if is_class else None
     name = written(walk, value)
-    return None if name is None or name.base is not None else NameUse(scope, *name[:3])
+    return None if name is None or name.base is not None else (scope, *name[:3])
 
 
 def _add_slots(walk: Walk, value: Node, scope: Scope) -> None:

@@ -16,15 +16,8 @@ from graph_builder.extract_bindings import Scope, ScopeKind, Span
 DOTTED: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*").fullmatch
 
 
-class NameUse(NamedTuple):
-    """One use of a name, dotted as written."""
-
-    scope: Scope
-    name: str
-    start: int
-    end: int
-
-
+# One use of a name: its scope, the name dotted as written, first and one-past-last byte.
+NameUse = tuple[Scope, str, int, int]
 Uses = list[NameUse] | None
 Handler = Callable[["Walk", Node, Scope, Uses], None]
 
@@ -124,17 +117,16 @@ class Walk:
         """Note that the last triple says something about `definition` too, as its head."""
         self.statements.append(Statement(definition, len(self.triples) - 1, False))
 
-    def use(self, scope: Scope, span: Span, uses: Uses) -> NameUse:
-        used = NameUse(scope, *span)
+    def use(self, scope: Scope, span: Span, uses: Uses) -> None:
+        """Note a use of a name, also for whoever collects the names of an expression."""
+        used = (scope, *span)
         self.uses.append(used)
         if uses is not None:
             uses.append(used)
-        return used
 
-    def part_end(self, used: NameUse, num_parts: int) -> int:
-        """Return one past the last byte of the first `num_parts` parts of a dotted name."""
-        ends = self.part_ends.get(used.start)
-        if ends is not None:
-            return ends[num_parts - 1]
-        prefix = ".".join(used.name.split(".", num_parts)[:num_parts])
-        return used.start + len(prefix.encode())
+    def part_end(self, name: str, start: int, num_parts: int) -> int:
+        """Return one past the last byte of the first `num_parts` parts of the name at `start`."""
+        if start in self.part_ends:
+            return self.part_ends[start][num_parts - 1]
+        prefix = ".".join(name.split(".", num_parts)[:num_parts])
+        return start + (len(prefix) if self.ascii is not None else len(prefix.encode()))
