@@ -127,21 +127,19 @@ class WindowLinker:
 
     def _add_knowledge(self, chosen: ChosenFact) -> str:
         found = (self._mentions.of_reference(r.start, r.end) for r in chosen.references)
-        mentions = [mention for mention in found if mention]
+        mentions = (mention for mention in found if mention)
         return self._place(chosen.key, mentions, chosen.fact.is_reversed, is_knowledge=True)
 
     def _place(
-        self, key: Key, mentions: list[Mention], is_reversed: bool, is_knowledge: bool = False
+        self, key: Key, mentions: Iterable[Mention], is_reversed: bool, is_knowledge: bool = False
     ) -> str:
-        if not mentions:
-            return NO_MENTION
         head, relation, tail = key
         name = head if is_reversed else tail
         leaves = self._spellings.fitting(name, self._layout.leaves_per_root)
         num_slots = len(leaves.ids)
         place = self._find_slots(mentions, num_slots)
-        if place is None:
-            return NO_ROOM
+        if isinstance(place, str):
+            return place
         root, mention = place
         self._free_slots[root] -= num_slots
         self._linked.append(
@@ -149,9 +147,12 @@ class WindowLinker:
         )
         return PLACED if leaves is self._spellings.of(name) else CUT
 
-    def _find_slots(self, mentions: list[Mention], num_slots: int) -> tuple[int, Mention] | None:
+    def _find_slots(self, mentions: Iterable[Mention], num_slots: int) -> tuple[int, Mention] | str:
+        """Return the first root with room and the mention that it is in, or why there is none."""
+        outcome = NO_MENTION
         for mention in mentions:
             for root in mention.roots:
                 if self._free_slots[root] >= num_slots:
                     return root, mention
-        return None
+            outcome = NO_ROOM
+        return outcome

@@ -5,6 +5,7 @@ part alone. The synthetic name that a window opens with is a mention too.
 """
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from graph_builder.entities import NO_SPAN
@@ -47,10 +48,15 @@ class WindowMentions:
         self._in_window = text.words.in_window(window)
         self._by_name: dict[str, list[Mention]] = {}
 
-    def of(self, name: str, start: int, end: int) -> list[Mention]:
-        """Return the mentions of `name`, the one at its own byte span (if any) first."""
+    def of(self, name: str, start: int, end: int) -> Iterator[Mention]:
+        """Yield the mentions of `name`, the one at its own byte span (if any) first.
+
+        Most often the first one is all that is asked for.
+        """
         exact = None if start == NO_SPAN else self._of_tokens(*self._text.tokens(start, end))
-        return [exact, *self.of_name(name)] if exact else self.of_name(name)
+        if exact:
+            yield exact
+        yield from self.of_name(name)
 
     def of_name(self, name: str) -> list[Mention]:
         """Return the mentions of `name`: the synthetic one, whole ones, those of its last part."""

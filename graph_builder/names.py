@@ -61,7 +61,10 @@ def window_names(
     in_window = dict.fromkeys([*roots, *(text for group in joined for text in group)])
     ids = _word_ids(in_window, [*joined, *(group for group in leaf_words if len(group) > 1)])
     leaves = [
-        next((ids[word] for word in spelled if word in ids), NO_NAME) for spelled in leaf_words
+        ids.get(spelled[0], NO_NAME)
+        if len(spelled) == 1
+        else next((ids[word] for word in spelled if word in ids), NO_NAME)
+        for spelled in leaf_words
     ]
     root_names = np.array([ids[text] for text in roots], dtype=np.int16)
     return root_names, np.array(leaves, dtype=np.int16)

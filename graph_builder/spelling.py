@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
-import numpy as np
 from tokenizers import Tokenizer
 
 from graph_builder.names import word_spans
@@ -23,7 +23,7 @@ class Spellings:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._token_bytes = token_bytes(tokenizer)
+        self._token_bytes: list[int] = token_bytes(tokenizer).tolist()
         self._known: dict[str, Spelling] = {}
 
     def learn(self, names: Iterable[str]) -> None:
@@ -55,13 +55,12 @@ class Spellings:
         if name.isidentifier():
             return ((name,),) * len(ids)
         text = f" {name}"
-        ends = np.cumsum(self._token_bytes[ids])
-        starts = ends - self._token_bytes[ids]
+        bounds = list(accumulate((self._token_bytes[token_id] for token_id in ids), initial=0))
         spans = [
             (text[start:end], len(text[:start].encode()), len(text[:end].encode()))
             for start, end in zip(*word_spans(text), strict=True)
         ]
         return tuple(
             tuple(word for word, first, last in spans if first < end and last > start)
-            for start, end in zip(starts, ends, strict=True)
+            for start, end in pairwise(bounds)
         )
