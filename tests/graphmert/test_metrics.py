@@ -8,7 +8,6 @@ from sklearn import metrics as sklearn_metrics
 
 from graph_builder.relations import NUM_RELATIONS, RELATION_NAMES
 from graphmert.evaluation.metrics import (
-    RelationReport,
     RelationScores,
     confusion_counts,
     report_relations,
@@ -65,28 +64,11 @@ def test_local_and_knowledge_triples_are_scored_apart_and_together() -> None:
     assert relations.local == scored([1, 2, 2], [2, 2, 1])
 
 
-def report(scores: RelationReport) -> EvaluationReport:
-    return EvaluationReport(
-        num_windows=3,
-        num_masked_tokens=10,
-        num_masked_bytes=40,
-        mlm_loss=5.5,
-        mlm_accuracy=0.25,
-        bits_per_byte=2.0,
-        mnm_loss=2.5,
-        relations=scores,
-        num_knowledge_only_tokens=2,
-        knowledge_only_accuracy=0.5,
-        baselines={"majority": scores},
-    )
-
-
-def test_report_survives_json_and_its_metrics_are_flat_finite_numbers() -> None:
-    written = report(
-        report_relations(np.array([0, 1, 2, 2]), np.array([0, 2, 2, 1]), np.zeros(4, dtype=bool))
-    )
-    assert EvaluationReport.from_json(written.to_json()) == written
-    flat = written.metrics()
+def test_report_survives_json_and_its_metrics_are_flat_finite_numbers(
+    a_report: EvaluationReport,
+) -> None:
+    assert EvaluationReport.from_json(a_report.to_json()) == a_report
+    flat = a_report.metrics()
     assert all(isinstance(value, float) and np.isfinite(value) for value in flat.values())
     assert flat["mlm_loss"] == 5.5
     assert flat["relation_accuracy"] == flat["baseline_majority_accuracy"] == 0.5

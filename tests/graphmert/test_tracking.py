@@ -6,8 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from graph_builder.dataset import open_dataset
 from graphmert.evaluation.report import EvaluationReport
-from graphmert.tracking.run import end_run, flatten, log_evaluation, log_loss_curves, start_run
+from graphmert.tracking.run import (
+    end_run,
+    flatten,
+    log_dataset,
+    log_evaluation,
+    log_loss_curves,
+    start_run,
+)
 from graphmert.tracking.store import open_client
 from graphmert.tracking.tracker import open_tracker, read_metrics, replay
 
@@ -112,3 +120,25 @@ def test_an_evaluation_and_the_curves_are_logged_with_their_figures(
         "loss_curves.png"
     ]
     assert (mlflow_store / "mlartifacts").is_dir()
+
+
+def test_a_data_set_is_an_input_of_the_run_with_its_digest_and_columns(
+    mlflow_store: Path, small_dataset: Path
+) -> None:
+    run_id = start_run("with data")
+    log_dataset(run_id, small_dataset)
+    manifest = open_dataset(small_dataset).manifest
+    run = open_client().get_run(run_id)
+    (data_input,) = run.inputs.dataset_inputs
+    assert manifest.digest.startswith(data_input.dataset.digest)
+    assert len(data_input.dataset.digest) == 36
+    assert run.data.tags["data_set_digest"] == manifest.digest
+    assert [(tag.key, tag.value) for tag in data_input.tags] == [
+        ("mlflow.data.context", "training")
+    ]
+    profile = json.loads(data_input.dataset.profile)
+    assert profile["num_validation_windows"] == manifest.num_windows("validation") > 0
+    columns = json.loads(data_input.dataset.schema)["mlflow_colspec"]
+    assert {"root_ids", "triple_relations"} <= {column["name"] for column in columns}
+    sources = json.loads(data_input.dataset.source)["sources"]
+    assert {each["source"] for each in sources} == {each.source for each in manifest.sources}
