@@ -87,7 +87,7 @@ class Scope:
         self.nonlocals: frozenset[str] | set[str] = frozenset()
         self.class_scope: Scope | None = None  # of a method: the class that its receiver is of
         self.is_class_receiver = False  # the receiver is the class, not an instance
-        self.cache: dict[str, Scope | None] = {}
+        self.cache: dict[str, Scope | None] = {}  # its cycles end with `forget`
         self.prefixes: dict[str, str | None] = {}
         self.targets: dict[str, str | None] = {}  # of dotted names used here, once complete
         self.sources: dict[str, tuple[str, int] | None] = {}  # likewise
@@ -118,6 +118,10 @@ class Scope:
         except KeyError:
             found = self.cache[name] = self.find(name)
             return found
+
+    def forget(self) -> None:
+        """Drop what is remembered, so that no scope holds itself alive."""
+        self.cache.clear()
 
     def binder(self, name: str) -> "Scope | None":
         """Return the scope that an assignment to `name` here binds it in; None: a nonlocal."""

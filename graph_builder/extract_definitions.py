@@ -85,7 +85,7 @@ def define_class(walk: Walk, node: Node, scope: Scope, start: int) -> None:
         return
     name = walk.span(name_node)
     index = _define(walk, Bound.CLASS, name, node, scope, start, binds=True)
-    inner = Scope(ScopeKind.CLASS, scope, name, index)
+    inner = walk.scope(ScopeKind.CLASS, scope, name, index, is_flowing=False)
     _bind_type_parameters(walk, node, scope, inner)
     bases = node.child_by_field_name("superclasses")
     if bases is not None:
@@ -118,7 +118,7 @@ def define_function(
     name = walk.span(name_node)
     is_overload = "overload" in decorators
     index = _define(walk, Bound.FUNCTION, name, node, scope, start, binds=not is_overload)
-    inner = Scope(ScopeKind.FUNCTION, scope, name, index, is_flowing=True)
+    inner = walk.scope(ScopeKind.FUNCTION, scope, name, index, is_flowing=True)
     _bind_type_parameters(walk, node, scope, inner)
     if scope.kind == ScopeKind.CLASS and ("staticmethod" not in decorators or name[0] == "__new__"):
         inner.class_scope = scope
@@ -228,7 +228,8 @@ def _parameter_name(node: Node, kind: str) -> tuple[Node, str]:
 
 
 def visit_lambda(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:
-    inner = Scope(ScopeKind.LAMBDA, scope, scope.head, scope.definition)
+    head, definition = scope.head, scope.definition
+    inner = walk.scope(ScopeKind.LAMBDA, scope, head, definition, is_flowing=False)
     parameters = node.child_by_field_name("parameters")
     for child in parameters.children if parameters is not None else []:
         if child.type in _PARAMETERS:
@@ -246,7 +247,9 @@ def visit_lambda(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:
 
 def visit_comprehension(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:
     """Visit the clauses in order, then the element, as they are evaluated."""
-    inner = Scope(ScopeKind.COMPREHENSION, scope, scope.head, scope.definition, scope.is_flowing)
+    inner = walk.scope(
+        ScopeKind.COMPREHENSION, scope, scope.head, scope.definition, scope.is_flowing
+    )
     outer = scope
     element, *clauses = elements(node)
     for clause in clauses:

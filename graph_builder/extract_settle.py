@@ -23,7 +23,7 @@ def settle(walk: Walk, path: str, num_syntax_errors: int) -> FileFacts:
     """Settle the names of a walked file; offsets count bytes of its UTF-8 text."""
     calls = _settle_calls(walk)
     _settle_flows(walk)
-    return FileFacts(
+    facts = FileFacts(
         path=path,
         module=walk.module,
         definitions=tuple(map(Definition._make, walk.definitions)),
@@ -44,6 +44,9 @@ def settle(walk: Walk, path: str, num_syntax_errors: int) -> FileFacts:
         imports=tuple((name, tuple(targets)) for name, targets in walk.root.imports.items()),
         star_imports=tuple(walk.star_imports),
     )
+    for scope in walk.scopes:
+        scope.forget()
+    return facts
 
 
 def _target(walk: Walk, scope: Scope, name: str) -> str | None:

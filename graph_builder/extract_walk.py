@@ -51,6 +51,7 @@ class Walk:
         self.ascii = utf8.decode() if utf8.isascii() else None
         self.handlers = handlers
         self.root = Scope(ScopeKind.MODULE, None, (module, -1, -1), -1)
+        self.scopes = [self.root]
         self.triples: list[tuple] = []
         self.statements: list[Statement] = []
         self.definitions: list[tuple] = []
@@ -67,6 +68,14 @@ class Walk:
         self.star_imports: list[str] = []
         # First byte of a dotted name with space in it: the end of each of its parts.
         self.part_ends: dict[int, list[int]] = {}
+
+    def scope(
+        self, kind: ScopeKind, parent: Scope, head: Span, definition: int, is_flowing: bool
+    ) -> Scope:
+        """Open a scope."""
+        opened = Scope(kind, parent, head, definition, is_flowing)
+        self.scopes.append(opened)
+        return opened
 
     def text(self, node: Node) -> str:
         return self.slice(node.start_byte, node.end_byte)
