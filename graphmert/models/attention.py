@@ -1,4 +1,5 @@
-"""Attention within windows, its scores shrunk by distance: the plain reference path.
+"""Attention within windows, its scores shrunk by distance: the plain reference path, and the choice
+of the fused one (fused_attention.py) on a GPU.
 
 Legend: B rows, N tokens of a row, H heads, S head size, C = H * S, D distances.
 There is no dropout on attention weights, so that a fused kernel can take this path's place.
@@ -12,6 +13,12 @@ from torch import Tensor, nn
 from graphmert.models.configuration import GraphMERTConfig
 from graphmert.models.decay import DistanceDecay, chain_distances
 from graphmert.models.inputs import GraphInputs
+from graphmert.models.token_ranges import TokenRanges, token_ranges
+
+try:
+    from graphmert.models import fused_attention as fused
+except ImportError:  # the CPU build of torch comes without triton
+    fused = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -20,6 +27,15 @@ class AttentionScope:
 
     distances: Tensor  # (B, N, N) int64
     is_apart: Tensor  # (B, N, N) bool, True where the two do not see each other
+
+
+def choose_scope(
+    inputs: GraphInputs, hidden: Tensor, num_heads: int
+) -> AttentionScope | TokenRanges:
+    """Return what the layers' attention goes by: ranges where it is fused."""
+    if fused is not None and fused.can_fuse(hidden, hidden.shape[-1] // num_heads):
+        return token_ranges(inputs)
+    return attention_scope(inputs)
 
 
 def attention_scope(inputs: GraphInputs) -> AttentionScope:
@@ -56,12 +72,13 @@ class DecayAttention(nn.Module):
     def __init__(self, config: GraphMERTConfig) -> None:
         super().__init__()
         self.num_heads = config.num_attention_heads
+        self.num_distances = config.layout.max_distance + 1
         self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
         self.output = nn.Linear(config.hidden_size, config.hidden_size)
         self.decay = (
             DistanceDecay(
                 num_heads=self.num_heads,
-                num_distances=config.layout.max_distance + 1,
+                num_distances=self.num_distances,
                 base=config.decay_base,
                 initial_p=config.decay_initial_p,
                 is_learnable=config.is_decay_learnable,
@@ -70,11 +87,21 @@ class DecayAttention(nn.Module):
             else None
         )
 
-    def forward(self, hidden: Tensor, scope: AttentionScope) -> Tensor:
+    def forward(self, hidden: Tensor, scope: AttentionScope | TokenRanges) -> Tensor:
         """Return what each token gathers, (B, N, C) from (B, N, C)."""
         B, N, C = hidden.shape
         packed = self.query_key_value(hidden).view(B, N, 3, self.num_heads, -1)
+        if isinstance(scope, TokenRanges):
+            return self.output(self._fused(packed.flatten(0, 1), scope).view(B, N, C))
         query, key, value = packed.permute(2, 3, 0, 1, 4)  # each (H, B, N, S)
         decay = self.decay() if self.decay is not None else None
         gathered = decayed_attention(query, key, value, decay, scope)
         return self.output(gathered.permute(1, 2, 0, 3).reshape(B, N, C))
+
+    def _fused(self, packed: Tensor, ranges: TokenRanges) -> Tensor:
+        """Return (T, H, S) from (T, 3, H, S)."""
+        if self.decay is not None:
+            p, decay, slope = self.decay.p, self.decay(), self.decay.slope()
+            return fused.fused_attention(packed, p, decay, slope, ranges)
+        ones = torch.ones(self.num_heads, self.num_distances, device=packed.device)
+        return fused.fused_attention(packed, ones[:, 0], ones, torch.zeros_like(ones), ranges)

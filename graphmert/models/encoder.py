@@ -3,12 +3,17 @@
 Legend: B rows, N tokens of a row, C hidden size, V vocabulary.
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from graphmert.models.attention import AttentionScope, DecayAttention
 from graphmert.models.configuration import GraphMERTConfig
 from graphmert.models.inputs import GraphInputs
+from graphmert.models.token_ranges import TokenRanges
+
+# A product whose width is not a multiple of this is several times slower on a GPU.
+VOCABULARY_MULTIPLE = 64
 
 
 class Embeddings(nn.Module):
@@ -29,7 +34,11 @@ class Embeddings(nn.Module):
             + self.positions(inputs.position_ids)
             + self.token_types(inputs.token_type_ids)
         )
-        return self.dropout(self.norm(total))
+        normed = self.norm(total)
+        # Under autocast a norm returns float32; what lies between layers need not be that wide.
+        if torch.is_autocast_enabled(normed.device.type):
+            normed = normed.to(torch.get_autocast_dtype(normed.device.type))
+        return self.dropout(normed)
 
 
 class EncoderLayer(nn.Module):
@@ -44,11 +53,12 @@ class EncoderLayer(nn.Module):
         self.output_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, hidden: Tensor, scope: AttentionScope) -> Tensor:
-        """Return (B, N, C) from (B, N, C)."""
-        hidden = self.attention_norm(hidden + self.dropout(self.attention(hidden, scope)))
+    def forward(self, hidden: Tensor, scope: AttentionScope | TokenRanges) -> Tensor:
+        """Return (B, N, C) from (B, N, C), of the same type."""
+        dtype = hidden.dtype  # autocast would widen it
+        hidden = self.attention_norm(hidden + self.dropout(self.attention(hidden, scope))).to(dtype)
         change = self.outer(F.gelu(self.inner(hidden)))
-        return self.output_norm(hidden + self.dropout(change))
+        return self.output_norm(hidden + self.dropout(change)).to(dtype)
 
 
 class LanguageModelHead(nn.Module):
@@ -62,4 +72,11 @@ class LanguageModelHead(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return (..., V) from (..., C); call it on the positions that need scores only."""
-        return self.decoder(self.norm(F.gelu(self.dense(hidden))))
+        states = self.norm(F.gelu(self.dense(hidden)))
+        num_tokens = len(self.decoder.weight)
+        missing = -num_tokens % VOCABULARY_MULTIPLE
+        if not (states.is_cuda and missing):
+            return self.decoder(states)
+        weight = F.pad(self.decoder.weight, (0, 0, 0, missing))
+        bias = F.pad(self.decoder.bias, (0, missing))
+        return F.linear(states, weight, bias)[..., :num_tokens]

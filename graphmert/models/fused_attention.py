@@ -9,28 +9,17 @@ attention.py holds the plain path, which these kernels are tested against. Under
 they run on a CPU.
 """
 
-from dataclasses import dataclass
-
 import torch
 import triton
 from torch import Tensor
 
 from graphmert.models import attention_kernels
+from graphmert.models.token_ranges import TokenRanges
 
 LOG2_E = 1.4426950408889634  # the kernels' softmax counts in powers of two
 # Tokens of a tile; windows are some 100 to 250 tokens, so larger tiles would be mostly empty.
 BLOCK_QUERIES, BLOCK_KEYS = 64, 64
 NUM_WARPS = 4
-
-
-@dataclass(frozen=True)
-class TokenRanges:
-    """Which tokens see each other, and where they stand in their chain graph."""
-
-    starts: Tensor  # (P + 1,) int32, ascending; the ranges cover all T tokens
-    groups: Tensor  # (T,) int32: tokens of a range see those of their own group; -1 nothing
-    root_index: Tensor  # (T,) int16
-    leaf_slot: Tensor  # (T,) int8, -1 for a root
 
 
 def fused_attention(
@@ -54,9 +43,10 @@ def fused_attention(
     return out
 
 
-def can_fuse(head_size: int) -> bool:
-    """Tell whether the kernels take heads of this size."""
-    return head_size in (16, 32, 64, 128)
+def can_fuse(hidden: Tensor, head_size: int) -> bool:
+    """Tell whether the kernels take these states (on a GPU, float32 or bf16) and heads."""
+    has_type = hidden.dtype in (torch.float32, torch.bfloat16)
+    return hidden.is_cuda and has_type and head_size in (16, 32, 64, 128)
 
 
 # Custom operators, so that torch.compile takes them as they are.

@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
-from graphmert.models.attention import attention_scope
+from graphmert.models.attention import choose_scope
 from graphmert.models.configuration import GraphMERTConfig
 from graphmert.models.decay import DistanceDecay
 from graphmert.models.dense import dense_graph_inputs
@@ -102,7 +102,7 @@ class GraphMERTModel(PreTrainedModel):
         States of tokens without a window (`window_index` -1) are finite and mean nothing.
         """
         hidden = self.hgat(self.embeddings(inputs), inputs)
-        scope = attention_scope(inputs)
+        scope = choose_scope(inputs, hidden, self.config.num_attention_heads)
         for layer in self.layers:
             hidden = layer(hidden, scope)
         return hidden

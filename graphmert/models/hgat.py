@@ -6,6 +6,7 @@ For a leaf t and its head's tokens h_j: t' = t + sum_j alpha_j W_r h_j with
 alpha = softmax_j LeakyReLU(a_r . [W_r t, W_r h_j]).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from graphmert.models.configuration import GraphMERTConfig
-from graphmert.models.inputs import GraphInputs
+from graphmert.models.inputs import EdgeRuns, GraphInputs
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,17 @@ class FlatEdges:
     head_tokens: Tensor  # (E, J) tokens; any token where is_head is False
     is_head: Tensor  # (E, J) bool
     relations: Tensor  # (E,) ascending
+    run_lengths: Sequence[int]  # (K + 1,) edges of each relation, on the host
 
 
-def flat_edges(inputs: GraphInputs) -> FlatEdges:
-    """Return the edges whose leaf is visible. Hidden tokens of a head do not count."""
+def flat_edges(inputs: GraphInputs, num_relations: int) -> FlatEdges:
+    """Return the edges whose leaf is visible. Hidden tokens of a head do not count.
+
+    `num_relations` counts the masked one. A GPU is waited for unless `edge_runs` stands in the
+    inputs.
+    """
+    if inputs.edge_runs is not None:
+        return _sorted_edges(inputs, inputs.edge_runs)
     num_rows, row_length = inputs.input_ids.shape
     is_visible = (inputs.window_index >= 0).view(-1)  # (B * N,)
     first = torch.arange(num_rows, device=is_visible.device)[:, None] * row_length  # (B, 1)
@@ -42,11 +50,27 @@ def flat_edges(inputs: GraphInputs) -> FlatEdges:
     head_tokens = inputs.edge_head_start[rows, columns, None] + steps  # (E, J)
     is_head = (steps < lengths[:, None]) & (head_tokens < row_length)
     head_tokens = first[rows] + head_tokens.clamp(0, row_length - 1)
+    relations = inputs.edge_relation[rows, columns]
     return FlatEdges(
         leaves=leaves[rows, columns],
         head_tokens=head_tokens,
         is_head=is_head & is_visible[head_tokens],
-        relations=inputs.edge_relation[rows, columns],
+        relations=relations,
+        run_lengths=torch.bincount(relations, minlength=num_relations).tolist(),
+    )
+
+
+def _sorted_edges(inputs: GraphInputs, runs: EdgeRuns) -> FlatEdges:
+    """Return the edges of one row as they stand."""
+    steps = torch.arange(runs.longest_head, device=inputs.edge_leaf.device)
+    head_tokens = inputs.edge_head_start[0, :, None] + steps  # (E, J)
+    is_head = steps < inputs.edge_head_length[0, :, None]
+    return FlatEdges(
+        leaves=inputs.edge_leaf[0],
+        head_tokens=head_tokens.where(is_head, inputs.edge_head_start[0, :, None]),
+        is_head=is_head,
+        relations=inputs.edge_relation[0],
+        run_lengths=runs.lengths,
     )
 
 
@@ -63,7 +87,7 @@ class HGAT(nn.Module):
 
     def forward(self, hidden: Tensor, inputs: GraphInputs) -> Tensor:
         """Return the embeddings with every edge's term added to its leaf, (B, N, C)."""
-        edges = flat_edges(inputs)
+        edges = flat_edges(inputs, len(self.transform))
         flat = hidden.reshape(-1, hidden.shape[-1])  # (B * N, C)
         # As embedding look-ups, since the gradient of plain indexing adds up in no fixed order.
         leaves = F.embedding(edges.leaves, flat)  # (E, C)
@@ -72,7 +96,7 @@ class HGAT(nn.Module):
         # W_r is linear, so it is applied once, to the weighted sum; dropout falls on W_r h_j all
         # the same, with one mask for all tokens of a head.
         pooled = (weights[:, None] @ heads).squeeze(1)  # (E, C)
-        terms = self.dropout(self._transform(pooled, edges.relations))
+        terms = self.dropout(self._transform(pooled, edges.run_lengths))
         return flat.index_add(0, edges.leaves, terms.to(flat.dtype)).view_as(hidden)
 
     def _head_weights(self, leaves: Tensor, heads: Tensor, edges: FlatEdges) -> Tensor:
@@ -89,8 +113,7 @@ class HGAT(nn.Module):
         scores = scores.masked_fill(~edges.is_head, torch.finfo(scores.dtype).min)
         return scores.softmax(dim=-1) * edges.is_head
 
-    def _transform(self, pooled: Tensor, relations: Tensor) -> Tensor:
+    def _transform(self, pooled: Tensor, run_lengths: Sequence[int]) -> Tensor:
         """Return W_r x for each edge, (E, C): one product for each relation's run of edges."""
-        sizes = torch.bincount(relations, minlength=len(self.transform)).tolist()
-        runs = zip(pooled.split(sizes), self.transform, strict=True)
+        runs = zip(pooled.split(list(run_lengths)), self.transform, strict=True)
         return torch.cat([F.linear(run, weight) for run, weight in runs])

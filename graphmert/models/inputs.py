@@ -5,10 +5,19 @@ Legend: B rows, N tokens of a row, E edges of a row, K relations. All tensors ar
 both reach the model through one path.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class EdgeRuns:
+    """What the host knows of edges that stand sorted by relation, so that it need not ask."""
+
+    lengths: tuple[int, ...]  # (K + 1,) edges of each relation; no edge is padding
+    longest_head: int  # tokens
 
 
 @dataclass(frozen=True)
@@ -33,10 +42,16 @@ class GraphInputs:
     edge_head_length: Tensor  # (B, E) tokens of the head mention, >= 1
     edge_relation: Tensor  # (B, E) 0 .. K - 1; K = masked (present, but unknown)
 
+    # Only for one row (B = 1) whose windows and edges stand in order, see data/updates.py: the
+    # first token of each window, and N, int32; a last run of padding may stand as a window.
+    window_starts: Tensor | None = None  # (windows + 1,)
+    edge_runs: EdgeRuns | None = None
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "GraphInputs":
         """Return the same inputs on `device`."""
-        moved = {
-            field.name: getattr(self, field.name).to(device, non_blocking=non_blocking)
+        moved: dict[str, Any] = {
+            field.name: value.to(device, non_blocking=non_blocking)
             for field in fields(self)
+            if isinstance(value := getattr(self, field.name), Tensor)
         }
-        return GraphInputs(**moved)
+        return replace(self, **moved)

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from graphmert.models.attention import AttentionScope, decayed_attention
 from graphmert.models.decay import DistanceDecay, chain_distances
-from graphmert.models.fused_attention import TokenRanges, fused_attention
+from graphmert.models.fused_attention import fused_attention
+from graphmert.models.token_ranges import TokenRanges
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 NUM_ROOTS, LEAVES_PER_ROOT = 128, 7
