@@ -10,6 +10,8 @@ from pathlib import Path
 import networkx
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from graph_builder.chains import ChainSettings, chain_graphs, source_windows, window_id
@@ -302,6 +304,41 @@ def test_odd_files_are_covered(tokenizer: Tokenizer, data: bytes) -> None:
     assert all(r.start_line <= r.end_line <= data.count(b"\n") + 1 for r in records)
 
 
+SPACES = st.sampled_from(["\n", "\r\n", "\n    ", "\n\t\t", " "])
+FRAGMENTS = st.sampled_from(
+    [
+        *("def f(a, *b: int) -> X:", "async def h():", "class A(B):", "@deco", "pass", "yield"),
+        *("self.x: T = 1", "x = y", "return f(x)", "import a.b as c", "from . import d", "# text"),
+        *(
+            "for i in z:",
+            "with a as b:",
+            "if (n := g()):",
+            "match v:",
+            "case [p, *q]:",
+            "lambda: x",
+        ),
+        *("(", ")", "[", "\\", "\t", "\f", "\r", 'é = "<mask>"', '"""', "'", "global x"),
+    ]
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.tuples(SPACES, FRAGMENTS)))
+def test_any_sequence_of_fragments_is_covered(
+    tokenizer: Tokenizer, pieces: list[tuple[str, str]]
+) -> None:
+    data = "".join(space + fragment for space, fragment in pieces).encode()
+    records = source_windows(data, tokenizer)
+    spans = [
+        data[start:end]
+        for record in records
+        for start, end in zip(record.root_starts, record.root_ends, strict=True)
+        if start >= 0
+    ]
+    assert b"".join(spans) == data
+    assert [record.window_index for record in records] == list(range(len(records)))
+
+
 def test_an_empty_file_has_no_windows(tokenizer: Tokenizer) -> None:
     assert source_windows(b"", tokenizer) == []
 
@@ -319,8 +356,8 @@ def test_source_that_is_none_is_rejected(tokenizer: Tokenizer) -> None:
 
 def test_other_layouts(tokenizer: Tokenizer, click_files: Files) -> None:
     files = {"click/globals.py": click_files["click/globals.py"]}
-    settings = ChainSettings(max_knowledge_leaves=3, layout=ChainLayout(20, 2))
-    made = list(chain_graphs("x", "", files, repository_of(files), tokenizer, settings))
+    small = ChainSettings(max_knowledge_leaves=3, layout=ChainLayout(20, 2))
+    made = list(chain_graphs("x", "", files, repository_of(files), tokenizer, small))
     assert max(len(r.root_ids) for r in made) == 20
     assert max(np.bincount(r.leaf_roots).max() for r in made if len(r.leaf_roots)) == 2
     assert all(r.triple_is_knowledge[r.leaf_triples].sum() <= 3 for r in made)
