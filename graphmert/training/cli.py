@@ -11,7 +11,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,8 @@ PRESETS = ("tiny", "small", "paper", "codebert")
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        with stop_signal() as should_stop:
-            is_done = train(prepare(options), should_stop)
+        with stop_signal() as should_stop, closing(prepare(options)) as run:
+            is_done = train(run, should_stop)
     except (UserError, NonFiniteLossError) as error:
         print(f"graphmert-train: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT if isinstance(error, UserError) else EXIT_NOT_FINITE

@@ -58,6 +58,10 @@ class TrainingRun:
     def updates_per_epoch(self) -> int:
         return math.ceil(self.data.train.num_windows / self.settings.windows_per_update)
 
+    def close(self) -> None:
+        """Send off the metrics that are still under way."""
+        self.tracker.close()
+
     def autocast(self) -> AbstractContextManager[None]:
         if not self.where.is_bf16:
             return nullcontext()

@@ -6,7 +6,7 @@ for in the decoded window, and what the model is given is read from the packed r
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -24,6 +24,8 @@ from graph_builder.source_text import decode_source
 from graph_builder.tokenizer import decode_bytes
 from graphmert.data.packing import PackedRows, pack
 from graphmert.data.windows import RaggedBatch, WindowTable
+from graphmert.models.configuration import tiny
+from graphmert.models.graphmert import GraphMERTModel
 from graphmert.training.losses import NO_LABEL
 from graphmert.training.masking import MaskedBatch, MaskSettings, evaluation_masks, mask_batch
 
@@ -189,6 +191,30 @@ def test_a_relation_is_masked_for_all_slots_of_a_triple(sample: Sample) -> None:
     is_asked = sample.masked.relation_labels != NO_LABEL
     assert torch.equal(owners[labels != NO_LABEL].unique(), is_asked.nonzero().flatten())
     assert int(is_asked.sum()) > 100
+
+
+def test_a_masked_relation_is_neither_absent_nor_any_other(
+    records: list[ChainGraph], tokenizer: Tokenizer
+) -> None:
+    """To the model, a triple of unknown relation differs from no triple and from every relation."""
+    torch.manual_seed(0)
+    model = GraphMERTModel(tiny(tokenizer.get_vocab_size())).eval()
+    batch = WindowTable.from_arrow(records_table(records)).batch(range(20))
+    masked = evaluation_masks(batch, RATES, tokenizer.get_vocab_size())
+    inputs = pack(batch, masked).inputs
+    row, edge = (inputs.edge_relation == RATES.num_relations).nonzero()[0].tolist()
+    leaf = int(inputs.edge_leaf[row, edge])
+
+    def leaf_state(name: str, value: int) -> torch.Tensor:
+        changed = getattr(inputs, name).clone()
+        changed[row, edge] = value
+        with torch.no_grad():
+            return model.encode(replace(inputs, **{name: changed}))[row, leaf]
+
+    states = [leaf_state("edge_leaf", -1)]
+    states += [leaf_state("edge_relation", relation) for relation in range(RATES.num_relations + 1)]
+    for i, state in enumerate(states):
+        assert all((state - other).abs().max() > 1e-4 for other in states[:i])
 
 
 def test_no_window_says_the_same_triple_twice(records: list[ChainGraph]) -> None:
