@@ -1,11 +1,14 @@
 """Print the README's file tree: every Python file with the first sentence of its docstring.
 
-    python docs/file_tree.py
+    python docs/file_tree.py            prints it
+    python docs/file_tree.py --write    puts it into README.md, in place of the old one
 
 tests/test_readme.py compares the two.
 """
 
 import ast
+import re
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,6 +23,7 @@ FOLDERS = {
 # Files that are not Python, and say here what they are.
 OTHERS = {
     "docs/chain-graph.md": "the chain graph on one page, with an example",
+    "docs/pipeline.md": "the steps of build-and-train, exit codes, the gate, where things are",
     "docs/relations.md": "the exact rules of the twelve relations",
     "docs/data-flow.svg": "the picture above",
     "flows/logging.yml": "what a terminal shows of a run",
@@ -62,5 +66,16 @@ def clause(path: Path) -> str:
     return " ".join(docstring.split("\n\n")[0].split()).split(". ")[0].rstrip(".")
 
 
+def write(readme: Path) -> None:
+    """Put the tree in place of the old one: the text block below "The files"."""
+    text = readme.read_text(encoding="utf-8")
+    block = re.compile(r"(## The files\n\n```text\n).*?(```\n)", re.DOTALL)
+    new = block.sub(lambda found: found.group(1) + tree() + found.group(2), text, count=1)
+    readme.write_text(new, encoding="utf-8")
+
+
 if __name__ == "__main__":
-    print(tree(), end="")
+    if "--write" in sys.argv[1:]:
+        write(ROOT / "README.md")
+    else:
+        print(tree(), end="")

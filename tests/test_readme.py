@@ -22,7 +22,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_file_tree_is_that_of_the_checkout() -> None:
-    """To mend it, paste what `python docs/file_tree.py` prints."""
+    """To mend it: `python docs/file_tree.py --write`."""
     printed = subprocess.run(
         [sys.executable, "docs/file_tree.py"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
@@ -82,5 +82,5 @@ def test_the_python_snippet_runs(
         exec(compile(snippet, "README.md", "exec"), names)
         assert names["checkpoint"]
     said = capsys.readouterr().out
-    assert "declares" in said
+    assert "ChainLayout has_field" in said
     assert "torch.Size([1, 1024, 128])" in said

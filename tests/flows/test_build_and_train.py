@@ -20,6 +20,7 @@ SOURCES = {
     "validation": [Path(click.__file__).parent / name for name in ("globals.py", "utils.py")],
     "test": [Path(flask.__file__).parent / "sessions.py"],
 }
+SPECS = [part for split in SOURCES for part in (f"--{split}", f"path:sources/{split}")]
 SIZES = ["--vocab_size", "500", "--num_epochs", "2", "--batch_size", "16"]
 
 
@@ -67,8 +68,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
 @pytest.fixture(scope="module")
 def runs(place: Workplace) -> list[str]:
     """Run the command twice with the same arguments and return both outputs."""
-    specs = [part for split in SOURCES for part in (f"--{split}", f"path:sources/{split}")]
-    done = [place.run(*specs, *SIZES) for _ in range(2)]
+    done = [place.run(*SPECS, *SIZES) for _ in range(2)]
     for each in done:
         assert each.returncode == 0, each.stderr
     return [each.stdout for each in done]
@@ -152,14 +152,24 @@ def test_runs_and_versions_lead_back_to_data_and_flow_run(
         assert dataset.dataset.digest[:8] in run.info.run_name
 
 
+def test_a_champion_with_another_tokenizer_meets_the_candidate_on_the_same_sources(
+    place: Workplace, runs: list[str], client: MlflowClient
+) -> None:
+    done = place.run(*SPECS, "--vocab_size", "600", "--num_epochs", "1")
+    assert done.returncode == 0, done.stderr
+    champion = client.get_run(run_ids(runs)[0]).data.metrics
+    bits, macro_f1 = champion["evaluation/bits_per_byte"], champion["evaluation/relation_macro_f1"]
+    assert f"against {bits:.4f}, {macro_f1:.4f}" in done.stdout
+
+
 def test_what_the_builder_refuses_is_one_line_and_leaves_nothing(
     place: Workplace, runs: list[str], client: MlflowClient
 ) -> None:
-    before = place.made
+    before, num_runs = place.made, len(client.search_runs(["1"]))
     done = place.run("--train", "path:no-such-folder", "--data_dir", "other", "--runs_dir", "more")
-    assert_refused(done, "graph-builder: path:no-such-folder: no such folder")
+    assert_refused(done, "path:no-such-folder: no such folder")
     assert place.made == before
-    assert len(client.search_runs(["1"])) == len(runs)
+    assert len(client.search_runs(["1"])) == num_runs
 
 
 @pytest.mark.parametrize(
