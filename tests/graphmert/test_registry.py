@@ -1,5 +1,6 @@
 """The gate's decisions, and versions and aliases in a real MLflow store."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,8 +60,9 @@ def test_versions_move_the_aliases_and_give_their_checkpoint_back(
     mlflow_store: Path, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     assert registry.find_champion() is None
-    (tiny_checkpoint / "optimizer.safetensors").write_bytes(b"large")
-    first = registry.register_checkpoint(start_run("one"), tiny_checkpoint, {"digest": "abc"})
+    trained = shutil.copytree(tiny_checkpoint, tmp_path / "trained")
+    (trained / "optimizer.safetensors").write_bytes(b"large")
+    first = registry.register_checkpoint(start_run("one"), trained, {"digest": "abc"})
     assert registry.find_champion() is None
     registry.apply(first, Decision(True, "first model"))
     champion = registry.find_champion()
