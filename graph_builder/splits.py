@@ -50,7 +50,7 @@ def plan_splits(
     hashed = [parse_spec(text) for text in by_rule]
     planned += [PlannedSource(spec, before.get(spec.label) or hash_split(spec)) for spec in hashed]
     _check_unique(planned)
-    if needs_training:
+    if needs_training or hashed:
         planned = _with_training(planned, hashed)
     planned += _held_out(planned)
     return sorted(planned, key=lambda source: (SPLITS.index(source.split), source.spec.label))

@@ -57,7 +57,7 @@ def sources_table(manifest: Manifest) -> pd.DataFrame:
 def windows_table(dataset: Dataset) -> pd.DataFrame:
     """Return mean, median, 99th percentile and maximum of each length, by split."""
     rows = {}
-    for split in SPLITS:
+    for split in (split for split in SPLITS if dataset.manifest.num_windows(split)):
         columns = [table.select(_COLUMNS[:2]) for table in dataset.tables(split, _COLUMNS)]
         roots, leaves = (
             np.concatenate([_lengths(table, name) for table in columns]) for name in _COLUMNS[:2]

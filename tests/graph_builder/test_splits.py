@@ -39,9 +39,11 @@ def test_held_out_packages_are_added_and_named() -> None:
     ]
 
 
+@pytest.mark.parametrize("needs_training", [True, False])
 @pytest.mark.parametrize("number", range(8))
-def test_one_source_is_trained_on_whatever_its_hash(number: int) -> None:
-    splits = planned({}, [f"path:project{number}"])
+def test_one_source_is_trained_on_whatever_its_hash(number: int, needs_training: bool) -> None:
+    plan = plan_splits({}, [f"path:project{number}"], {}, needs_training)
+    splits = {source.spec.label: source.split for source in plan}
     assert splits.pop(f"path:project{number}") == "train"
     assert sorted(splits.values()) == ["test", "validation"]
 
