@@ -3,7 +3,7 @@
     python docs/file_tree.py            prints it
     python docs/file_tree.py --write    puts it into README.md, in place of the old one
 
-tests/test_readme.py compares the two.
+tests/test_readme.py compares its files with those of the checkout.
 """
 
 import ast
