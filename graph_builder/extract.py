@@ -26,7 +26,7 @@ from graph_builder.extract_names import visit_attribute, visit_identifier, visit
 from graph_builder.extract_offsets import in_file
 from graph_builder.extract_patterns import visit_match
 from graph_builder.extract_settle import settle
-from graph_builder.extract_syntax import num_syntax_errors, parse
+from graph_builder.extract_syntax import num_syntax_errors, parse_parts
 from graph_builder.extract_targets import (
     visit_as,
     visit_assignment,
@@ -138,9 +138,10 @@ def extract(path: str, module: str, source: SourceText) -> FileFacts:
     is_package = path.rpartition("/")[2] == "__init__.py"
     walk = Walk(module, is_package, source.utf8, HANDLERS)
     with _no_collection():
-        tree = parse(source.utf8)
-        walk.visit_children(tree.root_node, walk.root, None)
-        facts = settle(walk, path, num_syntax_errors(tree))
+        trees = parse_parts(source.utf8)
+        for tree in trees:
+            walk.visit_children(tree.root_node, walk.root, None)
+        facts = settle(walk, path, sum(map(num_syntax_errors, trees)))
     return in_file(facts, source)
 
 

@@ -295,7 +295,7 @@ def visit_for(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:
 def bind_loop(walk: Walk, left: Node, right: Node, outer: Scope, inner: Scope) -> list[NameUse]:
     """Bind a loop's targets in `inner` to what it runs over in `outer`; return the names used."""
     used = flat(gather(walk, right, outer))
-    pattern = bind_target(walk, left, inner)
+    pattern = bind_target(walk, left, inner, makes_field=inner.kind != ScopeKind.COMPREHENSION)
     if inner.is_flowing:
         flow(walk, pattern, used)
     return used

@@ -6,6 +6,7 @@ to, and the list that collects the names used in a source expression (None: nobo
 
 import re
 from collections.abc import Callable, Mapping
+from sys import intern
 from typing import Final, NamedTuple
 
 from tree_sitter import Node
@@ -81,9 +82,10 @@ class Walk:
         return self.slice(node.start_byte, node.end_byte)
 
     def slice(self, start: int, end: int) -> str:
+        """Return what is written there; names come up again and again, so one string each."""
         if self.ascii is not None:
-            return self.ascii[start:end]
-        return self.utf8[start:end].decode(errors="replace")
+            return intern(self.ascii[start:end])
+        return intern(self.utf8[start:end].decode(errors="replace"))
 
     def span(self, node: Node) -> Span:
         start, end = node.start_byte, node.end_byte

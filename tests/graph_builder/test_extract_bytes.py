@@ -88,27 +88,53 @@ class A:
     assert texts[2] == "async def g(): pass"
 
 
-def test_sound_parts_of_broken_files_speak() -> None:
-    code = """
+SOUND = """
+'''Text that
+def says(nothing): code()
+'''
 import a
+
 def f(x):
     return g(x)
 
-def broken(:
-    pass
-
+@deco()
+# a comment between
 class A(B):
     def m(self, y):
-        return (y
+        self.z = y
 
-def last(z):
-    h(z)
+if x:
+    h()
+else:
+    i()
 """
-    facts = facts_of(code)
-    assert facts.num_syntax_errors > 0
-    assert {"m imports a", "m contains f", "f calls g", "m contains A", "A inherits B"} <= rows_of(
-        code
-    )
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "x = [1, 2",
+        "def broken(:\n    pass",
+        "class C(:\n    def m(self): pass",
+        "def broken():\n    return (y",
+        "x = )",
+        "for in x: pass",
+        "print 'old', x",
+        "def f(x):\n    y = = x",
+    ],
+)
+def test_sound_parts_of_broken_files_speak(broken: str) -> None:
+    """Whatever is broken, before or after it, the sound statements say what they say alone."""
+    alone = rows_of(SOUND)
+    for code in (SOUND + broken + "\n", broken + "\n" + SOUND, SOUND + broken + SOUND):
+        assert alone <= rows_of(code)
+    assert facts_of(broken + "\n" + SOUND).num_syntax_errors > 0 or broken.startswith("print")
+
+
+def test_spans_are_exact_in_broken_files() -> None:
+    data = ("\ufeffé = [1, 2\n" + SOUND).encode()
+    for triple in triples_of(data):
+        assert is_exact(triple, data), triple
 
 
 @pytest.mark.parametrize(
