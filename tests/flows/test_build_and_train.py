@@ -152,16 +152,6 @@ def test_runs_and_versions_lead_back_to_data_and_flow_run(
         assert dataset.dataset.digest[:8] in run.info.run_name
 
 
-def test_a_champion_with_another_tokenizer_meets_the_candidate_on_the_same_sources(
-    place: Workplace, runs: list[str], client: MlflowClient
-) -> None:
-    done = place.run(*SPECS, "--vocab_size", "600", "--num_epochs", "1")
-    assert done.returncode == 0, done.stderr
-    champion = client.get_run(run_ids(runs)[0]).data.metrics
-    bits, macro_f1 = champion["evaluation/bits_per_byte"], champion["evaluation/relation_macro_f1"]
-    assert f"against {bits:.4f}, {macro_f1:.4f}" in done.stdout
-
-
 def test_what_the_builder_refuses_is_one_line_and_leaves_nothing(
     place: Workplace, runs: list[str], client: MlflowClient
 ) -> None:

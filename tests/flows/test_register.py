@@ -1,0 +1,99 @@
+"""The champion is evaluated again: on the same sources, through its own tokenizer."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import flask
+import pytest
+import torch
+from prefect.logging import disable_run_logger
+from tokenizers import Tokenizer
+
+import flows.register
+from flows.build_dataset import DatasetRequest, build
+from flows.child_process import CommandFailed
+from flows.evaluate import evaluate_checkpoint
+from flows.register import ValidationData, evaluate_champion
+from graph_builder.dataset import open_dataset
+from graph_builder.tokenizer import fingerprint, load_tokenizer, save_tokenizer, train_tokenizer
+from graphmert.models.configuration import tiny
+from graphmert.models.graphmert import GraphMERTModel
+from graphmert.tracking.registry import Version
+
+CHAMPION = Version("1", "run", {})
+
+
+@pytest.fixture(autouse=True)
+def steps_without_prefect(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the tasks be the functions that they wrap: the same child processes, no server."""
+    monkeypatch.setattr(flows.register, "build", build.fn)
+    monkeypatch.setattr(flows.register, "evaluate_checkpoint", evaluate_checkpoint.fn)
+    with disable_run_logger():
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> ValidationData:
+    """A small data set with a tokenizer of its own."""
+    folder = tmp_path_factory.mktemp("data")
+    files = {
+        "train": Path(click.__file__).parent / "globals.py",
+        "validation": Path(flask.__file__).parent / "sessions.py",
+        "test": Path(flask.__file__).parent / "views.py",
+    }
+    for split, file in files.items():
+        (folder / split).mkdir()
+        shutil.copy(file, folder / split)
+    specs = {split: (f"path:{folder / split}",) for split in files}
+    request = DatasetRequest(specs["train"], specs["validation"], specs["test"], vocab_size=400)
+    with disable_run_logger():
+        built = build.fn(request, folder / "built")
+    return ValidationData(Path(built.path), request)
+
+
+def champion_with(tokenizer: Tokenizer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the registry hold a model with random weights and this tokenizer."""
+    torch.manual_seed(0)
+    GraphMERTModel(tiny(vocab_size=tokenizer.get_vocab_size())).save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
+    monkeypatch.setattr(flows.register, "download_checkpoint", lambda version, into: folder)
+
+
+def test_with_the_same_tokenizer_it_reads_the_data_set_itself(
+    data: ValidationData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = open_dataset(data.path)
+    champion_with(load_tokenizer(dataset.tokenizer_path), tmp_path / "model", monkeypatch)
+    report = evaluate_champion(CHAMPION, data, tmp_path / "work")
+    assert report.num_windows == dataset.manifest.num_windows("validation")
+    assert not (tmp_path / "work" / "validation").exists()
+
+
+def test_with_another_tokenizer_it_reads_the_same_sources_through_its_own(
+    data: ValidationData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (data.path / "manifest.json").read_text()
+    tokenizer = train_tokenizer([text], 350)
+    champion_with(tokenizer, tmp_path / "model", monkeypatch)
+    report = evaluate_champion(CHAMPION, data, tmp_path / "work")
+    mine, given = open_dataset(tmp_path / "work" / "validation").manifest, open_dataset(data.path)
+    assert mine.tokenizer.fingerprint == fingerprint(tokenizer)
+    assert mine.tokenizer.fingerprint != given.manifest.tokenizer.fingerprint
+    assert [each.content_sha256 for each in mine.sources] == [
+        each.content_sha256 for each in given.manifest.sources if each.split != "train"
+    ]
+    assert report.num_windows == mine.num_windows("validation") > 0
+    assert report.bits_per_byte > 0
+
+
+def test_one_that_cannot_be_read_says_so_in_one_line(
+    data: ValidationData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = load_tokenizer(open_dataset(data.path).tokenizer_path)
+    champion_with(tokenizer, tmp_path / "model", monkeypatch)
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(CommandFailed) as caught:
+        evaluate_champion(CHAMPION, data, tmp_path / "work")
+    assert len(str(caught.value).splitlines()) == 1
