@@ -164,9 +164,7 @@ def test_a_loaded_tokenizer_is_kept_as_it_is(built: Path, copied: Path) -> None:
 
 def test_sources_of_the_hash_rule_and_added_ones(sources: Path) -> None:
     said: list[str] = []
-    wanted = settings(
-        sources, train=(), validation=(), sources=(f"path:{sources}/json",), num_processes=2
-    )
+    wanted = settings(sources, train=(), validation=(), sources=(f"path:{sources}/json",))
     manifest = build_dataset(wanted, said.append).dataset.manifest
     splits = {source.split: source.source for source in manifest.sources}
     assert splits == {"train": "path:json", "validation": "installed:click", "test": "path:dbm"}

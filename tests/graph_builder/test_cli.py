@@ -24,7 +24,9 @@ def assert_one_line(text: str, *words: str) -> None:
 # build
 
 
-def test_build_reuse_inspect_stats_and_export(sources: Path) -> None:
+def test_build_reuse_inspect_stats_and_export(
+    sources: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     wanted = settings(sources, num_processes=2)
     first = graph_builder(*arguments(wanted))
     assert first.returncode == 0, first.stderr
@@ -45,18 +47,17 @@ def test_build_reuse_inspect_stats_and_export(sources: Path) -> None:
     lines = shown.stdout.splitlines()
     assert sum(line.startswith("  root ") for line in lines) == len(window.triple_relations) > 0
 
-    stats = graph_builder("stats", wanted.output)
-    assert stats.returncode == 0
+    assert cli.main(["stats", str(wanted.output)]) == 0
+    tables = capsys.readouterr().out
     for word in ("path:wsgiref", "placed %", "flows_to", "p99", "exact duplicates"):
-        assert word in stats.stdout
+        assert word in tables
 
-    export = graph_builder("export", wanted.output, sources / "pt")
-    assert export.stdout.splitlines() == [
-        str(sources / "pt" / f"{split}-00000.pt") for split in ("train", "validation", "test")
-    ]
-    again = graph_builder("export", wanted.output, sources / "pt")
-    assert again.returncode == 2
-    assert_one_line(again.stderr, "holds .pt files already")
+    export = ["export", str(wanted.output), str(sources / "pt")]
+    assert cli.main(export) == 0
+    names = [f"{split}-00000.pt" for split in ("train", "validation", "test")]
+    assert capsys.readouterr().out.splitlines() == [str(sources / "pt" / name) for name in names]
+    assert cli.main(export) == 2
+    assert_one_line(capsys.readouterr().err, "holds .pt files already")
 
 
 def test_files_that_cannot_be_used_are_counted_and_named(sources: Path) -> None:

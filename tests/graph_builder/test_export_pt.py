@@ -17,7 +17,8 @@ from graph_builder.shards import table_records
 
 @pytest.mark.parametrize("layout", [ChainLayout(), ChainLayout(num_roots=48, leaves_per_root=4)])
 def test_export(sources: Path, layout: ChainLayout) -> None:
-    dataset = build_dataset(settings(sources, layout=layout)).dataset
+    wanted = settings(sources, layout=layout, train=(f"path:{sources}/json",))
+    dataset = build_dataset(wanted).dataset
     paths = export_pt(dataset, sources / "pt", max_windows=150)
     windows = [window for table in dataset.tables("train") for window in table_records(table)]
     train = [path for path in paths if path.name.startswith("train-")]
