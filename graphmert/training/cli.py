@@ -134,7 +134,7 @@ def prepare(options: argparse.Namespace) -> TrainingRun:
     parameters = identity | {"run": asdict(where), "model": model.config.to_dict()}
     write_whole(options.output_dir / "settings.json", as_json(parameters))
     tracker = open_tracker(options.output_dir / "metrics.jsonl", from_step=progress.step or -1)
-    tracker.log_parameters(flat(parameters))
+    tracker.log_parameters(parameters)
     return TrainingRun(
         model, optimizer, data, settings, where, checkpoints, identity, tracker, progress
     )
@@ -223,17 +223,6 @@ def stop_signal() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
-
-
-def flat(values: dict[str, Any], prefix: str = "") -> dict[str, object]:
-    """Return a tree of dictionaries as one, keys joined by dots."""
-    result: dict[str, object] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            result |= flat(value, f"{prefix}{key}.")
-        else:
-            result[f"{prefix}{key}"] = value
-    return result
 
 
 def as_json(values: dict[str, Any]) -> bytes:
