@@ -106,7 +106,7 @@ def root_name(walk: Walk, node: Node, scope: Scope) -> Span | None:
     first: Node | None = None
     while node.type in ("attribute", "subscript"):
         first = node
-        node = unwrap(node.children[0])
+        node = unwrap(unsplat(node.children[0]))
     if node.type != "identifier":
         return None
     base = walk.span(node)

@@ -97,11 +97,9 @@ def bind_target(walk: Walk, node: Node, scope: Scope, makes_field: bool = True) 
         span = walk.span(node)
         bind_name(walk, scope, span)
         return span
-    if kind == "attribute":
-        return _bind_attribute(walk, node, scope, makes_field)
-    if kind == "subscript":
-        walk.visit_children(node, scope, None)
-        return root_name(walk, node, scope)
+    if kind in ("attribute", "subscript"):
+        root = _bind_member(walk, node, scope, makes_field)
+        return Starred(root) if walk.utf8[node.start_byte] == SPLAT else root
     if kind in SEQUENCES:
         return [bind_target(walk, child, scope, makes_field) for child in elements(node)]
     if kind in STARRED:
@@ -114,7 +112,11 @@ def bind_target(walk: Walk, node: Node, scope: Scope, makes_field: bool = True) 
     return None
 
 
-def _bind_attribute(walk: Walk, node: Node, scope: Scope, makes_field: bool) -> Pattern:
+def _bind_member(walk: Walk, node: Node, scope: Scope, makes_field: bool) -> Pattern:
+    """Bind `o.x` or `o[k]`; return what of it is a target."""
+    if node.type == "subscript":
+        walk.visit_children(node, scope, None)
+        return root_name(walk, node, scope)
     walk.visit(node.children[0], scope, None)
     name = written(walk, node)
     if makes_field and name is not None and name.base is None and name.name.count(".") == 1:
@@ -266,7 +268,9 @@ def _add_slots(walk: Walk, value: Node, scope: Scope) -> None:
     for entry in entries:
         contents = [part for part in entry.children if part.type == "string_content"]
         if entry.type == "string" and len(contents) == 1:
-            add_field(walk, scope, walk.span(contents[0]))
+            span = walk.span(contents[0])
+            if span[0].isidentifier():
+                add_field(walk, scope, span)
 
 
 def visit_augmented(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:

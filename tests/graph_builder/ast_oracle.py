@@ -218,7 +218,7 @@ class Oracle:
             entries = list(value.keys)
         for each in entries:
             name = each.value if isinstance(each, ast.Constant) else None
-            if isinstance(name, str) and name not in place.names:
+            if isinstance(name, str) and name.isidentifier() and name not in place.names:
                 place.names.add(name)
                 self.add(place.name, "has_field", name, each)
 

@@ -259,6 +259,29 @@ FLOWS = [
         "p -> g\nq -> g",
     ),
     Case(
+        "a starred attribute or item",
+        """
+        class A:
+            def f(self, o, p, q, r):
+                *self.a, b = p, q, r
+                *o.c, self.d = p, q, r
+                *o[0], e = p
+                self.g, *self.h[1] = q, r
+        """,
+        """
+        p -> self.a
+        q -> self.a
+        r -> b
+        p -> o
+        q -> o
+        r -> self.d
+        p -> o
+        p -> e
+        q -> self.g
+        r -> self.h
+        """,
+    ),
+    Case(
         "otherwise all to all",
         "def f(p, q, r):\n    a, b = p\n    c, d = p, q, r\n    e, g = *p, q\n    h, (i, j) = p, q",
         """

@@ -1,6 +1,6 @@
 """The syntactic relations against an independent reading with `ast`, over real code.
 
-`benchmarks/graph_builder/oracle.py` runs the same over the whole standard library.
+`benchmarks/extract_oracle.py` runs the same over the whole standard library.
 """
 
 import sysconfig
