@@ -123,17 +123,22 @@ def data_lines(summary: Summary) -> list[str]:
 
 def rejected_line(manifest: Manifest) -> str:
     """Count what the builder left out, by reason."""
-    files = Counter(reason for source in manifest.sources for _, reason, _ in source.rejected)
-    windows = Counter[str]()
-    triples = Counter[str]()
+    files: Counter[str] = Counter()
+    windows: Counter[str] = Counter()
+    triples: Counter[str] = Counter()
     for source in manifest.sources:
-        windows.update(source.duplicates)
-        for reason, relations in source.unplaced.items():
-            triples[reason] += sum(relations.values())
-    parts = [f"{num:,} files {reason}" for reason, num in sorted(files.items())] or ["no files"]
-    parts += [f"{num:,} windows {kind} duplicates" for kind, num in sorted(windows.items()) if num]
-    parts += [f"{num:,} triples {reason}" for reason, num in sorted(triples.items()) if num]
-    return "; ".join(parts)
+        files.update(reason for _, reason, _ in source.rejected)
+        windows.update({f"{kind} duplicates": num for kind, num in source.duplicates.items()})
+        triples.update({why: sum(nums.values()) for why, nums in source.unplaced.items()})
+    return "; ".join(
+        f"{what}: {listed(counts)}"
+        for what, counts in (("files", files), ("windows", windows), ("triples", triples))
+    )
+
+
+def listed(counts: Counter[str]) -> str:
+    """Return counts in words, leaving out what did not happen."""
+    return ", ".join(f"{num:,} {what}" for what, num in sorted(counts.items()) if num) or "none"
 
 
 def score_lines(summary: Summary) -> list[str]:
