@@ -13,6 +13,7 @@ from graph_builder.entities import (
 )
 from graph_builder.extract_bindings import VALUES, Bound, Scope, Span, join
 from graph_builder.extract_calls import BUILTIN_TYPES, UNKNOWN_SLOT, is_capwords
+from graph_builder.extract_targets import OPAQUE_CLASS
 from graph_builder.extract_walk import NameUse, PendingCall, Walk
 from graph_builder.relations import CALLS, FLOWS_TO, INSTANTIATES
 
@@ -159,10 +160,20 @@ def _settle_uses(walk: Walk) -> list[Use]:
 
 def _variables(walk: Walk) -> list[tuple[str, str]]:
     """Return the module-level variables, each with what it is another name of."""
-    found: list[tuple[str, str]] = []
-    for name, bound in walk.root.names.items():
-        if bound == Bound.VARIABLE:
-            alias = walk.aliases.get(name, "")
-            target = alias if isinstance(alias, str) else _target(walk, *alias[:2])
-            found.append((name, target or ""))
-    return found
+    return [
+        (name, _meaning(walk, name))
+        for name, bound in walk.root.names.items()
+        if bound == Bound.VARIABLE
+    ]
+
+
+def _meaning(walk: Walk, name: str) -> str:
+    """Return the target that a module-level variable is another name of; "": none is known."""
+    alias = walk.aliases.get(name, "")
+    if isinstance(alias, str):
+        return alias
+    scope, original = alias[:2]
+    is_builtin = original == name or scope.settled(original) is None
+    if is_builtin and original in BUILTIN_TYPES:
+        return OPAQUE_CLASS
+    return _target(walk, scope, original) or ""

@@ -86,6 +86,19 @@ def test_star_import_hides_a_builtin() -> None:
     assert calls_in(repository_of(files), "b.py") == {"range": "calls", "list": "instantiates"}
 
 
+def test_other_names_of_classes_are_followed() -> None:
+    files = {
+        "compat.py": "from a import thing\nitem = thing\ntext_type = str\nbytes = bytes",
+        "a.py": "class thing: pass",
+        "use.py": "from compat import *\nitem()\ntext_type()\nbytes()",
+    }
+    assert calls_in(repository_of(files), "use.py") == {
+        "item": "instantiates",
+        "text_type": "instantiates",
+        "bytes": "instantiates",
+    }
+
+
 def test_alternatives_of_a_conditional_import() -> None:
     files = {
         "slow.py": "class thing: pass",
