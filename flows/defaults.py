@@ -22,6 +22,7 @@ VOCAB_SIZE: Final = 4_096  # token ids; 8,192 cost the tiny preset a fifth of it
 PRESET: Final = "tiny"
 NUM_EPOCHS: Final = 1
 BATCH_SIZE: Final = 32  # windows of one update
-LEARNING_RATE: Final = 1e-3
+LEARNING_RATE: Final = 3e-3  # tiny learns faster than with 1e-3: 59.0% of relations of click
+# against 55.4% after one epoch over the five packages; larger presets want less
 MLM_WEIGHT: Final = 0.9  # of the MLM loss; the MNM loss has the rest
 SEED: Final = 0

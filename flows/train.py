@@ -91,7 +91,7 @@ def train(
         preset: Size of the model.
         num_epochs: Passes over the training windows.
         batch_size: Windows of one update.
-        learning_rate: Highest rate of the schedule.
+        learning_rate: Highest rate of the schedule; the default suits the tiny preset.
         lambda_mlm: Weight of the MLM loss; the MNM loss has the rest.
         seed: Seed of the first weights, the order and the masks.
         runs_dir: Folder that holds the outputs, each run in a folder of its own.
