@@ -48,8 +48,10 @@ def resolve(spec: SourceSpec, cache_dir: Path) -> ResolvedSource:
     """
     match spec.kind:
         case "path":
-            root, version = _local_folder(spec), ""
-            files = _walk(root, _FOREIGN_FOLDERS)
+            folder, version = _local_folder(spec), ""
+            root = _above_packages(folder)
+            inside = folder.relative_to(root)
+            files = ((inside / file).as_posix() for file in _walk(folder, _FOREIGN_FOLDERS))
         case "stdlib":
             root, version = Path(sysconfig.get_path("stdlib")), platform.python_version()
             files = _walk(root, _FOREIGN_FOLDERS | _TEST_FOLDERS | _STDLIB_FOLDERS)
@@ -97,6 +99,15 @@ def _local_folder(spec: SourceSpec) -> Path:
         what = "not a folder" if root.exists() else "no such folder"
         raise UserError(f"path:{spec.location}: {what}: give the folder of a repository")
     return root
+
+
+def _above_packages(folder: Path) -> Path:
+    """Return the nearest folder without `__init__.py`: what the modules' names begin below."""
+    return next(place for place in (folder, *folder.parents) if not _is_package(place))
+
+
+def _is_package(folder: Path) -> bool:
+    return folder != folder.parent and (folder / "__init__.py").exists()
 
 
 def _walk(root: Path, skipped: frozenset[str]) -> Iterator[str]:

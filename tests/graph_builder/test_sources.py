@@ -85,6 +85,13 @@ def test_a_folder(tmp_path: Path) -> None:
     assert source.num_bytes == 5 + 5 + 0 + 5 + 3
 
 
+def test_a_folder_that_is_a_package_keeps_its_name(tmp_path: Path) -> None:
+    files = {"src/pkg/__init__.py": "", "src/pkg/sub/__init__.py": "", "src/pkg/sub/a.py": "x = 1"}
+    source = resolved(f"path:{write_tree(tmp_path, files) / 'src' / 'pkg' / 'sub'}", tmp_path)
+    assert source.files == ("pkg/sub/__init__.py", "pkg/sub/a.py")
+    assert source.root == tmp_path / "src"
+
+
 def test_the_content_decides_the_hash(tmp_path: Path) -> None:
     files = {"a.py": "a = 1", "b.py": "b = 1"}
     one = resolved(f"path:{write_tree(tmp_path / 'x' / 'p', files)}", tmp_path)
