@@ -20,7 +20,8 @@ from graphmert.training.losses import NO_LABEL
 from graphmert.training.masking import MaskSettings, mask_batch
 
 # Rows and labels are padded to multiples of these, so that sizes recur.
-TOKEN_MULTIPLE, LABEL_MULTIPLE = 128, 64
+TOKEN_MULTIPLE, LABEL_MULTIPLE = 1024, 256
+PADDING_RANGE = 128  # tokens: no longer than windows, since a range is one program's work
 TOKEN_NAMES = (
     "input_ids",
     "position_ids",
@@ -154,7 +155,7 @@ def _cut(
     return PackedRows(
         inputs=GraphInputs(
             **own,
-            window_starts=F.pad(windows, (0, 1), value=row_length).int(),
+            window_starts=torch.cat([windows, _padding_ends(sizes.num_tokens, windows)]).int(),
             edge_runs=EdgeRuns(sizes.relation_lengths, longest_head),
         ),
         mlm_tokens=F.pad(rows.mlm_tokens[labels] - first.token, (0, num_missing)),
@@ -163,6 +164,12 @@ def _cut(
         relation_labels=rows.relation_labels[:, edges],
         edge_triples=rows.edge_triples[:, edges],
     )
+
+
+def _padding_ends(num_tokens: int, like: Tensor) -> Tensor:
+    """Return where the ranges of padding after `num_tokens` end, the last of them at the row's."""
+    ends = torch.arange(1, TOKEN_MULTIPLE // PADDING_RANGE + 1, device=like.device)
+    return (num_tokens + ends * PADDING_RANGE).clamp(max=_round_up(num_tokens, TOKEN_MULTIPLE))
 
 
 def _round_up(count: int, multiple: int) -> int:

@@ -35,6 +35,30 @@ def _distances(root_a, leaf_a, place_a, root_b, leaf_b, place_b):
 
 
 @triton.jit
+def _look_up(table, distances, PRECISION: tl.constexpr):
+    """Return the table's numbers at these distances, in the layout of `distances`.
+
+    A tl.load would be given a layout of its own, and its result go through shared memory to that of
+    the scores; an instruction for each element stays where it is.
+    """
+    if PRECISION == "interpreted":
+        return tl.load(table + distances)
+    else:
+        return tl.inline_asm_elementwise(
+            """{
+            .reg .u64 address;
+            mad.wide.s32 address, $1, 4, $2;
+            ld.global.nc.f32 $0, [address];
+            }""",
+            "=f,r,l",
+            [distances, table.to(tl.int64)],
+            dtype=tl.float32,
+            is_pure=True,
+            pack=1,
+        )
+
+
+@triton.jit
 def _dot(a, b, PRECISION: tl.constexpr):
     """Return a @ b, added up in float32. The interpreter has no product of bf16."""
     if PRECISION == "interpreted":
@@ -90,7 +114,7 @@ def attend(
             k = tl.load(at_key + width, mask=is_key[:, None], other=0.0)
             v = tl.load(at_key + 2 * width, mask=is_key[:, None], other=0.0)
             distances = _distances(root_q, leaf_q, place_q, root_k, leaf_k, place_k)
-            scores = _dot(q, tl.trans(k), PRECISION) * tl.load(table + distances)
+            scores = _dot(q, tl.trans(k), PRECISION) * _look_up(table, distances, PRECISION)
             scores = tl.where(group_q[:, None] == group_k[None, :], scores, float("-inf"))
             new_largest = tl.maximum(largest, tl.max(scores, 1))
             # A row that has seen nothing yet: any finite number keeps its exponents at 0.
@@ -172,7 +196,7 @@ def query_gradient(
             k = tl.load(at_key + width, mask=is_key[:, None], other=0.0)
             v = tl.load(at_key + 2 * width, mask=is_key[:, None], other=0.0)
             distances = _distances(root_q, leaf_q, place_q, root_k, leaf_k, place_k)
-            factors = tl.load(table + distances)
+            factors = _look_up(table, distances, PRECISION)
             products = _dot(q, tl.trans(k), PRECISION)
             is_seen = group_q[:, None] == group_k[None, :]
             scores = tl.where(is_seen, products * factors, float("-inf"))
@@ -180,7 +204,9 @@ def query_gradient(
             dweights = _dot(do, tl.trans(v), PRECISION)
             dscores = weights * (dweights - offset[:, None])
             if IS_P_LEARNT:
-                p_rows += tl.sum(dscores * products * tl.load(slope_table + distances), 1)
+                p_rows += tl.sum(
+                    dscores * products * _look_up(slope_table, distances, PRECISION), 1
+                )
             dproducts = dscores * factors
             dq += _dot(dproducts.to(k.dtype), k, PRECISION)
         dq *= LN_2  # since the table is for powers of two
@@ -241,7 +267,7 @@ def key_value_gradient(
             offset = tl.load(offsets + at_sum, mask=is_query, other=0.0)
             # All transposed, (keys, queries): the left operand of a product stays in registers.
             distances = _distances(root_k, leaf_k, place_k, root_q, leaf_q, place_q)
-            factors = tl.load(table + distances)
+            factors = _look_up(table, distances, PRECISION)
             scores = _dot(k, tl.trans(q), PRECISION) * factors
             is_seen = group_k[:, None] == group_q[None, :]
             scores = tl.where(is_seen, scores, float("-inf"))

@@ -17,9 +17,12 @@ from graphmert.models import attention_kernels
 from graphmert.models.token_ranges import TokenRanges
 
 LOG2_E = 1.4426950408889634  # the kernels' softmax counts in powers of two
-# Tokens of a tile; windows are some 100 to 250 tokens, so larger tiles would be mostly empty.
-BLOCK_QUERIES, BLOCK_KEYS = 64, 64
-NUM_WARPS = 4
+# Tokens of a tile: windows are some 100 to 250 tokens, so larger ones would be mostly empty, and
+# more would not fit the registers of enough programs at once. Deeper pipelines gain nothing, since
+# a window is but a few tiles. Measured by benchmarks/train_throughput.py.
+FORWARD_TILES = {"BLOCK_QUERIES": 64, "BLOCK_KEYS": 32, "num_warps": 4, "num_stages": 1}
+QUERY_TILES = {"BLOCK_QUERIES": 64, "BLOCK_KEYS": 32, "num_warps": 4, "num_stages": 1}
+KEY_TILES = {"BLOCK_QUERIES": 32, "BLOCK_KEYS": 64, "num_warps": 4, "num_stages": 1}
 
 
 def fused_attention(
@@ -78,7 +81,8 @@ def _attend(
         decay.shape[1],
         num_heads=num_heads,
         head_size=head_size,
-        **_launch_options(query_key_value),
+        PRECISION=_precision(query_key_value),
+        **FORWARD_TILES,
     )
     return out, log_sums
 
@@ -140,7 +144,8 @@ def _attend_backward(
         num_heads=num_heads,
         head_size=head_size,
         IS_P_LEARNT=is_p_learnt,
-        **_launch_options(query_key_value),
+        PRECISION=_precision(query_key_value),
+        **QUERY_TILES,
     )
     attention_kernels.key_value_gradient[grid](
         query_key_value,
@@ -154,7 +159,8 @@ def _attend_backward(
         num_distances,
         num_heads=num_heads,
         head_size=head_size,
-        **_launch_options(query_key_value),
+        PRECISION=_precision(query_key_value),
+        **KEY_TILES,
     )
     return gradient, p_gradients.sum(0)
 
@@ -197,14 +203,9 @@ def _score_factors(decay: Tensor, head_size: int) -> Tensor:
     return (decay.float() * (LOG2_E * head_size**-0.5)).contiguous()
 
 
-def _launch_options(query_key_value: Tensor) -> dict[str, int | str]:
+def _precision(query_key_value: Tensor) -> str:
+    """Return how the kernels multiply: float32 as it is, not cut to tf32."""
     assert query_key_value.is_contiguous()
-    # Otherwise float32 operands would be cut to tf32.
-    precision = "ieee" if query_key_value.dtype == torch.float32 else "tf32"
-    return {
-        "BLOCK_QUERIES": BLOCK_QUERIES,
-        "BLOCK_KEYS": BLOCK_KEYS,
-        "PRECISION": "interpreted" if triton.knobs.runtime.interpret else precision,
-        "num_warps": NUM_WARPS,
-        "num_stages": 1,  # more would copy the table's look-ups into shared memory ahead of use
-    }
+    if triton.knobs.runtime.interpret:
+        return "interpreted"
+    return "ieee" if query_key_value.dtype == torch.float32 else "tf32"

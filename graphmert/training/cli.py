@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, astuple
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,12 @@ from graphmert.models.graphmert import GraphMERTModel
 from graphmert.models.loading import load_model
 from graphmert.tracking.tracker import open_tracker
 from graphmert.training.checkpoint import LATEST, Progress, load_checkpoint
+from graphmert.training.compilation import compile_model
 from graphmert.training.console import say
 from graphmert.training.masking import MaskSettings
 from graphmert.training.settings import RunSettings, TrainSettings
 from graphmert.training.trainer import NonFiniteLossError, TrainingRun, train
-from graphmert.training.update import make_optimizer
+from graphmert.training.update import TokenLoss, make_optimizer, summed_token_loss
 
 EXIT_BAD_INPUT, EXIT_NOT_FINITE, EXIT_RESUME_ME = 2, 3, 75
 PRESETS = ("tiny", "small", "paper", "codebert")
@@ -131,12 +132,28 @@ def prepare(options: argparse.Namespace) -> TrainingRun:
         progress = load_checkpoint(checkpoint, model, optimizer, identity)
         say(f"resumes from {checkpoint} at update {progress.step}")
 
+    token_loss: TokenLoss = summed_token_loss
+    if model.device.type == "cuda":
+        data = replace(
+            data, train=data.train.to(model.device), validation=data.validation.to(model.device)
+        )
+        token_loss = compile_model(model)
+
     parameters = identity | {"run": asdict(where), "model": model.config.to_dict()}
     write_whole(options.output_dir / "settings.json", as_json(parameters))
     tracker = open_tracker(options.output_dir / "metrics.jsonl", from_step=progress.step or -1)
     tracker.log_parameters(parameters)
     return TrainingRun(
-        model, optimizer, data, settings, where, checkpoints, identity, tracker, progress
+        model,
+        optimizer,
+        data,
+        settings,
+        where,
+        checkpoints,
+        identity,
+        tracker,
+        progress,
+        token_loss,
     )
 
 

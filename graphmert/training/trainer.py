@@ -29,9 +29,10 @@ from graphmert.training.checkpoint import (
     save_checkpoint,
 )
 from graphmert.training.console import EpochProgress, say
+from graphmert.training.passes import passes_of_updates
 from graphmert.training.schedule import learning_rate
 from graphmert.training.settings import RunSettings, TrainSettings
-from graphmert.training.update import update
+from graphmert.training.update import TokenLoss, summed_token_loss, update
 
 NUM_SUMS = 5  # fields of UpdateSums
 
@@ -53,6 +54,7 @@ class TrainingRun:
     identity: dict[str, Any]  # what a resumed run must share, JSON values
     tracker: Tracker
     progress: Progress
+    token_loss: TokenLoss = summed_token_loss  # or a compiled one
 
     @property
     def updates_per_epoch(self) -> int:
@@ -96,14 +98,22 @@ def train_epoch(run: TrainingRun, should_stop: Callable[[], bool]) -> bool:
     settings, progress, table = run.settings, run.progress, run.data.train
     num_steps = settings.num_epochs * run.updates_per_epoch
     batches = epoch_batches(
-        table.num_tokens, settings.windows_per_update, settings.seed, progress.epoch
-    )
+        table.num_tokens,
+        settings.windows_per_update,
+        settings.seed,
+        progress.epoch,
+        is_by_length=not table.window_ids.is_cuda,  # there windows share rows
+    )[progress.batch :]
     sums = torch.tensor(progress.sums or [0.0] * NUM_SUMS, dtype=torch.float64)
     sums = sums.to(run.where.device)
     pace = Pace()
-    bar = EpochProgress(f"epoch {progress.epoch + 1}", progress.batch, len(batches))
+    num_batches = progress.batch + len(batches)
+    bar = EpochProgress(f"epoch {progress.epoch + 1}", progress.batch, num_batches)
     run.model.train()
-    for windows in batches[progress.batch :]:
+    rounds = passes_of_updates(
+        table, batches, progress.epoch, settings, run.model.config.vocab_size
+    )
+    for windows, passes in zip(batches, rounds, strict=True):
         rate = learning_rate(settings, progress.step, num_steps)
         for group in run.optimizer.param_groups:
             group["lr"] = rate
@@ -111,15 +121,14 @@ def train_epoch(run: TrainingRun, should_stop: Callable[[], bool]) -> bool:
         sums += update(
             run.model,
             run.optimizer,
-            table=table,
-            windows=windows,
-            epoch=progress.epoch,
-            settings=settings,
+            passes,
+            settings,
             autocast=run.autocast(),
+            token_loss=run.token_loss,
         ).stacked()
         pace.num_windows += len(windows)
         progress.step, progress.batch = progress.step + 1, progress.batch + 1
-        is_last = progress.batch == len(batches)
+        is_last = progress.batch == num_batches
         if progress.step % run.where.log_every == 0:
             bar.advance(progress.batch, log_updates(run, sums, rate, pace))
             sums.zero_()
@@ -127,7 +136,7 @@ def train_epoch(run: TrainingRun, should_stop: Callable[[], bool]) -> bool:
             break
     bar.close()
     progress.sums = finite(sums.tolist(), progress.step)
-    return progress.batch == len(batches)
+    return progress.batch == num_batches
 
 
 @dataclass
@@ -168,14 +177,16 @@ def log_updates(run: TrainingRun, sums: Tensor, rate: float, pace: Pace) -> str:
 
 def validate(run: TrainingRun) -> float:
     """Log the validation report; return the weighted loss that the best checkpoint goes by."""
-    report = evaluate(
-        run.model,
-        run.data.validation,
-        run.settings.masks,
-        batch_size=run.settings.batch_size,
-        device=run.where.device,
-        text_ids=text_ids(run.data.tokenizer),
-    )
+    is_gpu = run.model.device.type == "cuda"
+    with run.autocast():
+        report = evaluate(
+            run.model,
+            run.data.validation,
+            run.settings.masks,
+            batch_size=max(run.settings.batch_size, 256 if is_gpu else 0),
+            device=run.where.device,
+            text_ids=text_ids(run.data.tokenizer),
+        )
     metrics = {f"validation/{name}": value for name, value in report.metrics().items()}
     score = weighted(run, report.mlm_loss, report.mnm_loss)
     finite([score], run.progress.step)

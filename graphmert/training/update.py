@@ -3,18 +3,17 @@
 Legend: B rows of N tokens, C hidden size, V vocabulary, E edges of a row, K relations.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from graphmert.data.packing import PackedRows, pack
-from graphmert.data.windows import WindowTable
+from graphmert.data.packing import PackedRows
 from graphmert.models.graphmert import GraphMERTModel
 from graphmert.training.losses import NO_LABEL, combined_loss, summed_cross_entropy
-from graphmert.training.masking import MaskSettings, mask_batch
 from graphmert.training.settings import TrainSettings
 
 
@@ -33,6 +32,14 @@ class UpdateSums:
         return torch.stack([value.detach().double() for value in vars(self).values()])
 
 
+def summed_token_loss(head: nn.Module, states: Tensor, labels: Tensor) -> Tensor:
+    """Return the summed cross entropy () of the vocabulary's scores of `states` (labels, C)."""
+    return summed_cross_entropy(head(states), labels)
+
+
+TokenLoss = Callable[[nn.Module, Tensor, Tensor], Tensor]
+
+
 def make_optimizer(model: GraphMERTModel, settings: TrainSettings) -> torch.optim.AdamW:
     """Return AdamW that decays matrices only: norms, biases and decay exponents are vectors."""
     parameters = list(model.parameters())
@@ -49,23 +56,21 @@ def make_optimizer(model: GraphMERTModel, settings: TrainSettings) -> torch.opti
 def update(
     model: GraphMERTModel,
     optimizer: torch.optim.Optimizer,
-    *,
-    table: WindowTable,
-    windows: Tensor,
-    epoch: int,
+    passes: Sequence[PackedRows],
     settings: TrainSettings,
     autocast: AbstractContextManager[None],
+    token_loss: TokenLoss = summed_token_loss,
 ) -> UpdateSums:
-    """Take one step on the windows with these indices, whose losses weigh alike however they are
-    split: each objective's sum is divided by its label count over all of them."""
+    """Take one step on these rows, whose losses weigh alike however they are split: each
+    objective's sum is divided by its label count over all of them."""
     device = model.device
-    passes = [rows.to(device) for rows in forward_passes(table, windows, epoch, settings, model)]
+    passes = [rows.to(device) for rows in passes]
     num_mlm_labels = _total([rows.mlm_labels != NO_LABEL for rows in passes])
     num_mnm_labels = _total([rows.relation_labels != NO_LABEL for rows in passes])
     mlm_loss, mnm_loss = torch.zeros((), device=device), torch.zeros((), device=device)
     for rows in passes:
         with autocast:
-            mlm_sum, mnm_sum = summed_losses(model, rows)
+            mlm_sum, mnm_sum = summed_losses(model, rows, token_loss)
         loss = combined_loss(
             mlm_sum / num_mlm_labels.clamp(min=1),
             mnm_sum / num_mnm_labels.clamp(min=1),
@@ -80,35 +85,15 @@ def update(
     return UpdateSums(mlm_loss, num_mlm_labels, mnm_loss, num_mnm_labels, gradient_norm)
 
 
-def forward_passes(
-    table: WindowTable,
-    windows: Tensor,
-    epoch: int,
-    settings: TrainSettings,
-    model: GraphMERTModel,
-) -> Iterator[PackedRows]:
-    """Yield the rows of each forward pass that an update on these windows takes."""
-    for chosen in windows.split(settings.batch_size):
-        batch = table.batch(chosen)
-        for masks in mask_settings_of_passes(settings):
-            masked = mask_batch(batch, masks, settings.seed, epoch, model.config.vocab_size)
-            yield pack(batch, masked)
-
-
-def mask_settings_of_passes(settings: TrainSettings) -> list[MaskSettings]:
-    """Return one setting for both objectives together, or one for each by itself."""
-    if not settings.is_two_passes:
-        return [settings.masks]
-    return [replace(settings.masks, mnm_share=0.0), replace(settings.masks, mlm_share=0.0)]
-
-
-def summed_losses(model: GraphMERTModel, rows: PackedRows) -> tuple[Tensor, Tensor]:
+def summed_losses(
+    model: GraphMERTModel, rows: PackedRows, token_loss: TokenLoss = summed_token_loss
+) -> tuple[Tensor, Tensor]:
     """Return the summed MLM and MNM losses () of one forward pass."""
     hidden = model.encode(rows.inputs)  # (B, N, C)
     # The vocabulary's scores only where a label asks for them: (labels, V), not (B, N, V).
-    token_logits = model.lm_head(hidden.flatten(0, 1)[rows.mlm_tokens])
+    asked = F.embedding(rows.mlm_tokens, hidden.flatten(0, 1))  # (labels, C)
+    mlm_loss = token_loss(model.lm_head, asked, rows.mlm_labels)
     relation_logits = model.relation_logits(hidden, rows.inputs)  # (B, E, K)
-    mlm_loss = summed_cross_entropy(token_logits, rows.mlm_labels)
     return mlm_loss, summed_cross_entropy(relation_logits, rows.relation_labels)
 
 

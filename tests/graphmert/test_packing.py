@@ -126,15 +126,16 @@ def test_a_window_longer_than_a_row_is_refused() -> None:
     batch_size=st.integers(1, 64),
     seed=st.integers(0, 2**40),
     epoch=st.integers(0, 50),
+    is_by_length=st.booleans(),
 )
 def test_an_epoch_takes_every_window_once(
-    num_windows: int, batch_size: int, seed: int, epoch: int
+    num_windows: int, batch_size: int, seed: int, epoch: int, is_by_length: bool
 ) -> None:
     lengths = torch.randint(5, 500, (num_windows,), generator=torch.Generator().manual_seed(1))
-    batches = epoch_batches(lengths, batch_size, seed, epoch)
+    batches = epoch_batches(lengths, batch_size, seed, epoch, is_by_length)
     assert sorted(torch.cat(batches or [lengths]).tolist()) == list(range(num_windows))
     assert sum(len(batch) < batch_size for batch in batches) <= 1
-    again = epoch_batches(lengths, batch_size, seed, epoch)
+    again = epoch_batches(lengths, batch_size, seed, epoch, is_by_length)
     assert all(torch.equal(a, b) for a, b in zip(batches, again, strict=True))
 
 

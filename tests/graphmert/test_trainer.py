@@ -17,9 +17,10 @@ from graphmert.data.dataset import TrainingData, load_training_data
 from graphmert.models.configuration import GraphMERTConfig
 from graphmert.models.graphmert import GraphMERTModel
 from graphmert.training.cli import main
+from graphmert.training.passes import forward_passes
 from graphmert.training.schedule import learning_rate
 from graphmert.training.settings import TrainSettings
-from graphmert.training.update import UpdateSums, forward_passes, make_optimizer, update
+from graphmert.training.update import UpdateSums, make_optimizer, update
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +51,8 @@ def one_update(
 ) -> tuple[UpdateSums, dict[str, torch.Tensor]]:
     model = small_model(data).train()
     optimizer = make_optimizer(model, settings)
-    sums = update(
-        model,
-        optimizer,
-        table=data.train,
-        windows=torch.arange(24),
-        epoch=0,
-        settings=settings,
-        autocast=nullcontext(),
-    )
+    passes = list(forward_passes(data.train, torch.arange(24), 0, settings, data.vocab_size))
+    sums = update(model, optimizer, passes, settings, autocast=nullcontext())
     return sums, model.state_dict()
 
 
@@ -79,9 +73,7 @@ def test_accumulated_gradients_are_those_of_the_big_batch(
 
 def test_two_passes_ask_each_objective_of_what_the_other_left_whole(data: TrainingData) -> None:
     settings = TrainSettings(batch_size=24, is_two_passes=True)
-    language, relations = forward_passes(
-        data.train, torch.arange(24), 0, settings, small_model(data)
-    )
+    language, relations = forward_passes(data.train, torch.arange(24), 0, settings, data.vocab_size)
     assert len(language.mlm_labels)
     assert (language.relation_labels < 0).all()
     assert not len(relations.mlm_labels)
@@ -98,15 +90,8 @@ def test_gradients_are_clipped_over_all_parameters_and_reach_both_heads(
     model = small_model(data).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-    sums = update(
-        model,
-        optimizer,
-        table=data.train,
-        windows=torch.arange(24),
-        epoch=0,
-        settings=settings,
-        autocast=nullcontext(),
-    )
+    passes = list(forward_passes(data.train, torch.arange(24), 0, settings, data.vocab_size))
+    sums = update(model, optimizer, passes, settings, autocast=nullcontext())
     changes = {
         name: before[name] - parameter.detach() for name, parameter in model.named_parameters()
     }

@@ -1,0 +1,22 @@
+"""torch.compile where it pays: the parts of a step that are bound by memory, not by products.
+
+Only on a GPU. The encoder's layers share one compiled function, whatever their number; H-GAT stays
+as it is, since its edges are few.
+"""
+
+import torch
+
+from graphmert.models.graphmert import GraphMERTModel
+from graphmert.training.update import TokenLoss, summed_token_loss
+
+
+def compile_model(model: GraphMERTModel) -> TokenLoss:
+    """Compile the model's layers and embeddings in place; return the compiled token loss.
+
+    Sizes stay symbolic: every update has its own number of tokens and labels.
+    """
+    model.embeddings.compile(dynamic=True)
+    for layer in model.layers:
+        layer.compile(dynamic=True)
+    compiled: TokenLoss = torch.compile(summed_token_loss, dynamic=True)
+    return compiled
