@@ -68,8 +68,7 @@ def bind_name(walk: Walk, scope: Scope, span: Span) -> None:
         walk.aliases.pop(name, None)
     first = binder.names.setdefault(name, Bound.VARIABLE)
     if binder.kind == ScopeKind.CLASS:
-        if name != "__slots__":
-            add_field(walk, binder, span)
+        add_field(walk, binder, span)
     elif (
         binder.kind <= ScopeKind.FUNCTION
         and first not in UNDECLARED
@@ -80,8 +79,8 @@ def bind_name(walk: Walk, scope: Scope, span: Span) -> None:
 
 
 def add_field(walk: Walk, owner: Scope, span: Span) -> None:
-    """State a field of the class `owner`, once."""
-    if span[0] not in owner.declared:
+    """State a field of the class `owner`, once; `__slots__` itself is none."""
+    if span[0] not in owner.declared and span[0] != "__slots__":
         owner.declared.add(span[0])
         walk.state(HAS_FIELD, owner.head, span, span[1], owner.definition)
 

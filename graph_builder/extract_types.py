@@ -28,14 +28,16 @@ class _Reader(NamedTuple):
 def annotate(
     walk: Walk, relation: int, head: Span, node: Node, scope: Scope, definition: int | None
 ) -> None:
-    """State one triple from `head` for each type that the annotation `node` names."""
-    found: dict[str, Span] = {}
-    for member in _members(_Reader(walk, 0), node, walk, scope):
-        if found.setdefault(member[0], member)[1] == NO_SPAN:
-            found[member[0]] = member
+    """State one triple from `head` for each type that the annotation `node` names.
+
+    The None of an `Optional` is left out where None is written too.
+    """
+    members = dict.fromkeys(_members(_Reader(walk, 0), node, walk, scope))
+    written_names = {name for name, start, _ in members if start != NO_SPAN}
     site = node.start_byte if head[1] == NO_SPAN else head[1]
-    for member in found.values():
-        walk.state(relation, head, member, site, definition)
+    for member in members:
+        if member[1] != NO_SPAN or member[0] not in written_names:
+            walk.state(relation, head, member, site, definition)
 
 
 def _members(reader: _Reader, node: Node, walk: Walk, scope: Scope) -> list[Span]:
@@ -110,7 +112,7 @@ def _subscripted(node: Node) -> tuple[Node, list[Node]]:
 def _quoted(reader: _Reader, node: Node, walk: Walk, scope: Scope) -> list[Span]:
     """Read a string annotation; names in it count as used."""
     parts = node.children
-    if len(parts) != 3 or parts[1].type != "string_content" or parts[1].children:
+    if len(parts) != 3 or parts[1].type != "string_content":
         return []
     if reader.walk.text(parts[0]).rstrip("\"'").lower() not in ("", "r", "u"):
         return []

@@ -183,10 +183,12 @@ HAS_FIELD = [
          class E: __slots__ = {"g"}
          class F: __slots__: tuple = ("h", x, f"{y}", *z)
          class G: __slots__ = "i", "j"
-         class H: __slots__ = ()
+         class H:
+             __slots__ = ()
+             def f(self): self.__slots__ = None
          """,
         "A -> a\nA -> b\nB -> c\nC -> d\nC -> e\nD -> f\nE -> g\nF -> h\nG -> i\nG -> j",
-        "A -> __slots__",
+        "A -> __slots__\nH -> __slots__",
     ),
     Case(
         "receiver.x by any binding statement with a value, whatever the receiver is called",

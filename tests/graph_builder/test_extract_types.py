@@ -46,6 +46,11 @@ HAS_TYPE = [
             """,
     ),
     Case(
+        "members of a union with one base are still two",
+        "a: list[int] | list[str]\nb: Optional[Optional[int]]",
+        "a -> list\na -> list\nb -> int\nb -> None",
+    ),
+    Case(
         "Optional gives the type and None",
         "a: Optional[int]\nb: typing.Optional[List[str]]\nc: Optional[A | None]",
         "a -> int\na -> None\nb -> List\nb -> None\nc -> A\nc -> None",
@@ -130,6 +135,11 @@ HAS_TYPE = [
             h -> I
             h -> J
             """,
+    ),
+    Case(
+        "strings with escapes are read as written",
+        r"""a: "Literal['\\n', '\\r']" """,
+        "a -> Literal",
     ),
     Case("strings that are no types", "a: 'not a type'\nb: f'{x}'\nc: b'A'\nd: ''", ""),
     Case(
