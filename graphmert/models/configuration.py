@@ -8,6 +8,16 @@ from graph_builder.layout import ChainLayout
 from graph_builder.relations import NUM_RELATIONS
 
 RELATION_INPUTS: Final = ("root_and_leaf", "root")
+SIZES: Final = (
+    "vocab_size",
+    "hidden_size",
+    "num_attention_heads",
+    "intermediate_size",
+    "num_roots",
+    "leaves_per_root",
+    "num_relations",
+)
+RATES: Final = ("hidden_dropout_prob", "hgat_dropout")
 
 
 class GraphMERTConfig(PreTrainedConfig):
@@ -43,6 +53,7 @@ class GraphMERTConfig(PreTrainedConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         """Refuse settings that do not fit together."""
         super().__post_init__(**kwargs)
+        self._check_numbers()
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not a multiple of "
@@ -52,6 +63,20 @@ class GraphMERTConfig(PreTrainedConfig):
             raise ValueError(
                 f"relation_input {self.relation_input!r} is not one of {', '.join(RELATION_INPUTS)}"
             )
+
+    def _check_numbers(self) -> None:
+        for name in SIZES:
+            size = getattr(self, name)
+            if not (isinstance(size, int) and size > 0):
+                raise ValueError(f"{name} {size!r} is not a whole number greater than 0")
+        for name in RATES:
+            rate = getattr(self, name)
+            if not (isinstance(rate, int | float) and 0 <= rate < 1):
+                raise ValueError(f"{name} {rate!r} is not a number from 0 to below 1")
+        for name in ("layer_norm_eps", "decay_base"):
+            value = getattr(self, name)
+            if not (isinstance(value, int | float) and value > 0):
+                raise ValueError(f"{name} {value!r} is not a number greater than 0")
 
     @property
     def layout(self) -> ChainLayout:

@@ -36,7 +36,7 @@ def _read_config(folder: Path) -> GraphMERTConfig:
         if values.get("model_type") != GraphMERTConfig.model_type:
             raise ValueError(f"its model_type is {values.get('model_type')!r}, not 'graphmert'")
         return GraphMERTConfig.from_dict(values)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         line = " ".join(str(error).split())
         raise ValueError(f"{folder}: config.json cannot be used: {line}") from error
 

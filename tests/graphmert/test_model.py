@@ -233,6 +233,10 @@ def test_a_saved_model_comes_back_the_same(tmp_path):
         ({"num_hidden_layers": 3}, r"layers.2.*\(3,\) by config.json but none in the file"),
         ({"vocab_size": 41}, r"embeddings.tokens.weight, \(41, 12\) by config.json but \(40, 12\)"),
         ({"hidden_size": 13}, "config.json cannot be used: hidden_size 13"),
+        ({"hidden_size": "13"}, "config.json cannot be used: hidden_size '13'"),
+        ({"num_attention_heads": 0}, "config.json cannot be used: num_attention_heads 0"),
+        ({"hgat_dropout": 5}, "config.json cannot be used: hgat_dropout 5"),
+        ({"decay_base": "x"}, "config.json cannot be used: decay_base 'x'"),
         ({"model_type": "bert"}, "config.json cannot be used: its model_type is 'bert'"),
     ],
 )
