@@ -2,13 +2,15 @@
 
 import torch
 
+from graph_builder.errors import UserError
+
 
 def usable_device(name: str) -> torch.device:
-    """Return the device called `name`; raise ValueError where this machine has none such."""
+    """Return the device called `name`; raise UserError where this machine has none such."""
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:  # torch without CUDA raises the latter
         reason = str(error).splitlines()[0]
-        raise ValueError(f"device {name!r} cannot be used here ({reason}): try cpu") from error
+        raise UserError(f"--device {name}: cannot be used here ({reason}): try cpu") from error
     return device

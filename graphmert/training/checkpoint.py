@@ -63,10 +63,13 @@ def save_checkpoint(
     (partial / STATE_FILE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
     for path in partial.iterdir():
         flush(path)
+    replaced = folder / f".{target.name}.replaced"
+    shutil.rmtree(replaced, ignore_errors=True)
     if target.exists():  # of an earlier timeline, when a run was resumed from before it
-        shutil.rmtree(target)
+        target.rename(replaced)  # at once, so that `latest` leads nowhere for an instant only
     partial.rename(target)
     flush(folder)
+    shutil.rmtree(replaced, ignore_errors=True)
     point_link(folder, LATEST, target)
     return target
 
@@ -85,12 +88,12 @@ def load_checkpoint(
     try:
         loaded = load_model(checkpoint)
         state = json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
-        progress, found = Progress(**state["progress"]), state["identity"]
+        progress = Progress(**state["progress"])
+        found = state["identity"] | {"model": _architecture(loaded)}
         moments = load_file(checkpoint / OPTIMIZER_FILE)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{checkpoint}: no checkpoint to resume from ({reason})") from error
-    found = found | {"model": _architecture(loaded)}
     wanted = json.loads(json.dumps(dict(identity) | {"model": _architecture(model)}))
     if differing := _differences(found, wanted):
         raise UserError(

@@ -22,6 +22,7 @@ from graph_builder.errors import UserError
 from graph_builder.relations import NUM_RELATIONS
 from graph_builder.whole_file import write_whole
 from graphmert.data.dataset import TrainingData, load_tokenizer, load_training_data
+from graphmert.evaluation.device import usable_device
 from graphmert.models import configuration
 from graphmert.models.graphmert import GraphMERTModel
 from graphmert.models.loading import load_model
@@ -43,9 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with stop_signal() as should_stop, closing(prepare(options)) as run:
             is_done = train(run, should_stop)
-    except (UserError, NonFiniteLossError) as error:
-        print(f"graphmert-train: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT if isinstance(error, UserError) else EXIT_NOT_FINITE
+    except (UserError, OSError, NonFiniteLossError) as error:
+        print(f"graphmert-train: {' '.join(str(error).split())}", file=sys.stderr)
+        return EXIT_NOT_FINITE if isinstance(error, NonFiniteLossError) else EXIT_BAD_INPUT
     if not is_done:
         say("stopped, a checkpoint is written: the same command with --resume goes on")
         return EXIT_RESUME_ME
@@ -173,16 +174,12 @@ def train_settings(options: argparse.Namespace, data: TrainingData) -> TrainSett
 
 
 def run_settings(options: argparse.Namespace) -> RunSettings:
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"--device {device}: cannot be used here ({reason})") from error
-    if options.device is None and device == "cpu":
+    device = usable_device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if options.device is None and device.type == "cpu":
         say("no GPU found: training runs on the CPU")
-    is_bf16 = options.precision == "bf16" or (options.precision == "auto" and device != "cpu")
-    return RunSettings(device, is_bf16, options.checkpoint_every, options.log_every)
+    is_auto = options.precision == "auto"
+    is_bf16 = device.type == "cuda" if is_auto else options.precision == "bf16"
+    return RunSettings(str(device), is_bf16, options.checkpoint_every, options.log_every)
 
 
 def initial_model(options: argparse.Namespace, data: TrainingData) -> GraphMERTModel:
@@ -214,6 +211,10 @@ def initial_model(options: argparse.Namespace, data: TrainingData) -> GraphMERTM
 def checkpoint_to_resume(resume: Path | None, checkpoints: Path) -> Path | None:
     """Return where to go on from; None: from the beginning."""
     latest = checkpoints / LATEST
+    if resume is not None and resume != Path(LATEST):
+        return resume
+    if latest.is_symlink() and not latest.exists():
+        raise UserError(f"{latest}: leads to no checkpoint: name one with --resume, or remove it")
     if resume is None:
         if latest.exists():
             raise UserError(
@@ -221,8 +222,6 @@ def checkpoint_to_resume(resume: Path | None, checkpoints: Path) -> Path | None:
                 "go on with --resume, or choose another --output_dir"
             )
         return None
-    if resume != Path(LATEST):
-        return resume
     if not latest.exists():
         say(f"{checkpoints}: no checkpoint yet, starts from the beginning")
         return None

@@ -5,12 +5,15 @@ Legend: B batch, R roots (128), L leaves per root (7), K relations (12), V vocab
 trainer masks whole ragged batches instead (`masking.py`).
 """
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from graph_builder.relations import NUM_RELATIONS
 
+Loss = TypeVar("Loss", float, Tensor)
 NO_LABEL = -100  # what torch's cross entropy leaves out
 ABSENT = -1
 MASKED_SHARE = 0.8  # of the chosen triples: the relation is masked
@@ -90,6 +93,6 @@ def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     )
 
 
-def combined_loss(mlm_loss: Tensor, mnm_loss: Tensor, lambda_mlm: float) -> Tensor:
+def combined_loss(mlm_loss: Loss, mnm_loss: Loss, lambda_mlm: float) -> Loss:
     """Weigh the two objectives: lambda * MLM + (1 - lambda) * MNM."""
     return lambda_mlm * mlm_loss + (1.0 - lambda_mlm) * mnm_loss

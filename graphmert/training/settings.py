@@ -29,10 +29,12 @@ class TrainSettings:
             check_positive(name, getattr(self, name))
         if not 0.0 <= self.lambda_mlm <= 1.0:
             raise UserError(f"--lambda_mlm {self.lambda_mlm}: must be between 0 and 1")
-        if self.weight_decay < 0:
+        if not self.weight_decay >= 0:
             raise UserError(f"--weight_decay {self.weight_decay}: must not be negative")
         if not 0.0 <= self.warmup_share < 1.0:
             raise UserError(f"--warmup_share {self.warmup_share}: must be at least 0, less than 1")
+        if not 0 <= self.seed < 1 << 63:
+            raise UserError(f"--seed {self.seed}: must be at least 0, less than 2 ** 63")
 
     @property
     def windows_per_update(self) -> int:
@@ -41,7 +43,7 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Settings that change where and how a run goes, and not what comes out of it."""
+    """Settings that change where and how a run goes; what comes out differs by rounding alone."""
 
     device: str = "cpu"
     is_bf16: bool = False  # bf16 autocast

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from graphmert.training.checkpoint import (
     save_checkpoint,
 )
 from graphmert.training.console import EpochProgress, say
+from graphmert.training.losses import combined_loss
 from graphmert.training.passes import passes_of_updates
 from graphmert.training.schedule import learning_rate
 from graphmert.training.settings import RunSettings, TrainSettings
@@ -59,6 +61,11 @@ class TrainingRun:
     @property
     def updates_per_epoch(self) -> int:
         return math.ceil(self.data.train.num_windows / self.settings.windows_per_update)
+
+    @cached_property
+    def text_ids(self) -> Tensor:
+        """Which tokens spell the same text, (V,)."""
+        return text_ids(self.data.tokenizer)
 
     def close(self) -> None:
         """Send off the metrics that are still under way."""
@@ -129,7 +136,7 @@ def train_epoch(run: TrainingRun, should_stop: Callable[[], bool]) -> bool:
         pace.num_windows += len(windows)
         progress.step, progress.batch = progress.step + 1, progress.batch + 1
         is_last = progress.batch == num_batches
-        if progress.step % run.where.log_every == 0:
+        if progress.step % run.where.log_every == 0 or is_last:
             bar.advance(progress.batch, log_updates(run, sums, rate, pace))
             sums.zero_()
         if should_stop() and not is_last:
@@ -165,14 +172,21 @@ def log_updates(run: TrainingRun, sums: Tensor, rate: float, pace: Pace) -> str:
     metrics = {
         "train/mlm_loss": mlm_loss,
         "train/mnm_loss": mnm_loss,
-        "train/loss": weighted(run, mlm_loss, mnm_loss),
+        "train/loss": combined_loss(mlm_loss, mnm_loss, run.settings.lambda_mlm),
         "train/learning_rate": rate,
-        "train/gradient_norm": gradient_norm / run.where.log_every,
+        "train/gradient_norm": gradient_norm / num_updates_since_log(run),
         "train/windows_per_s": pace.windows_per_s(),
         "epoch": run.progress.epoch + run.progress.batch / run.updates_per_epoch,
     }
     run.tracker.log_metrics(metrics, run.progress.step)
     return f"mlm {mlm_loss:.3f} mnm {mnm_loss:.3f} {metrics['train/windows_per_s']:.0f} windows/s"
+
+
+def num_updates_since_log(run: TrainingRun) -> int:
+    """Return how many updates a log line is about: one is due every `log_every` updates, and at
+    the end of an epoch."""
+    since_multiple = run.progress.step % run.where.log_every or run.where.log_every
+    return min(since_multiple, run.progress.batch)
 
 
 def validate(run: TrainingRun) -> float:
@@ -185,10 +199,10 @@ def validate(run: TrainingRun) -> float:
             run.settings.masks,
             batch_size=max(run.settings.batch_size, 256 if is_gpu else 0),
             device=run.where.device,
-            text_ids=text_ids(run.data.tokenizer),
+            text_ids=run.text_ids,
         )
     metrics = {f"validation/{name}": value for name, value in report.metrics().items()}
-    score = weighted(run, report.mlm_loss, report.mnm_loss)
+    score = combined_loss(report.mlm_loss, report.mnm_loss, run.settings.lambda_mlm)
     finite([score], run.progress.step)
     metrics |= {"validation/loss": score, "epoch": float(run.progress.epoch)}
     run.tracker.log_metrics(metrics, run.progress.step)
@@ -220,16 +234,11 @@ def seed_dropout(seed: int, step: int) -> None:
     torch.manual_seed((seed * 1_000_003 + step) % 2**63)
 
 
-def weighted(run: TrainingRun, mlm_loss: float, mnm_loss: float) -> float:
-    share = run.settings.lambda_mlm
-    return share * mlm_loss + (1.0 - share) * mnm_loss
-
-
 def finite(values: list[float], step: int) -> list[float]:
     """Return `values`; raise NonFiniteLossError where one is not finite."""
     if not all(map(math.isfinite, values)):
         raise NonFiniteLossError(
             f"the loss or its gradient is not finite by update {step}: "
-            "lower --learning_rate, or resume from the last checkpoint with other data"
+            "lower --learning_rate in a new run (--init_from goes on from a checkpoint's weights)"
         )
     return values

@@ -108,6 +108,15 @@ def test_a_save_that_breaks_off_leaves_the_one_before(
     ]
 
 
+def test_a_checkpoint_that_is_saved_again_is_replaced(tmp_path: Path) -> None:
+    save(tmp_path, 1)
+    again = save(tmp_path, 1, seed=1)
+    expected, _ = trained_model(seed=1)
+    stored = AutoModel.from_pretrained(again).relation_head.weight
+    assert torch.equal(stored, expected.relation_head.weight)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [LATEST, "step-0000001"]
+
+
 def test_only_linked_and_periodic_checkpoints_stay(tmp_path: Path) -> None:
     for step in (5, 10, 15, 20, 25, 30):
         path = save(tmp_path, step)
@@ -126,9 +135,10 @@ def test_another_identity_is_refused_by_name(tmp_path: Path) -> None:
     assert "betas" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("content", [{"nothing": 1}, [], {"progress": {}, "identity": []}])
 @pytest.mark.parametrize("name", ["training_state.json", "optimizer.safetensors", "config.json"])
-def test_a_damaged_checkpoint_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_refused(name: str, content: object, tmp_path: Path) -> None:
     path = save(tmp_path, 7)
-    (path / name).write_bytes(json.dumps({"nothing": 1}).encode())
+    (path / name).write_bytes(json.dumps(content).encode())
     with pytest.raises(UserError, match="no checkpoint to resume from"):
         load_checkpoint(path, *trained_model(), IDENTITY)

@@ -110,6 +110,22 @@ def test_resuming_before_the_first_checkpoint_starts_from_the_beginning(
     assert_same_run(tmp_path, unbroken)
 
 
+def test_every_update_is_in_one_log_line(unbroken: Path, data_set: Path, tmp_path: Path) -> None:
+    """Lines come every 3 updates and at the end of an epoch; a gradient norm is a mean of them."""
+    assert main([*arguments(data_set, tmp_path), "--log_every", "1"]) == 0
+
+    def norms(output: Path) -> dict[int, float]:
+        name = "train/gradient_norm"
+        return {int(line["step"]): line[name] for line in metrics(output) if name in line}
+
+    each, of_several, first = norms(tmp_path), norms(unbroken), 0
+    assert list(of_several) == [3, 5, 6, 9, 10]  # an epoch has 5 updates
+    for last, norm in of_several.items():
+        expected = [each[step] for step in range(first + 1, last + 1)]
+        assert norm == pytest.approx(sum(expected) / len(expected))
+        first = last
+
+
 def test_a_finished_run_has_nothing_left_to_do(data_set: Path, tmp_path: Path) -> None:
     assert main(arguments(data_set, tmp_path)) == 0
     before = metrics(tmp_path)

@@ -2,8 +2,7 @@
 
 import json
 import shutil
-import subprocess
-import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -41,22 +40,12 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return lines[0]
 
 
-def test_the_command_itself_refuses_a_missing_data_set(tmp_path: Path) -> None:
-    output = tmp_path / "run"
-    done = subprocess.run(
-        [
-            sys.executable,
-            *("-m", "graphmert.training.cli"),
-            *arguments(tmp_path / "nowhere", output),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == EXIT_BAD_INPUT
-    assert len(done.stderr.splitlines()) == 1
-    assert "nowhere" in done.stderr
-    assert not output.exists()
+@pytest.mark.parametrize("command", ["graphmert-train", "graphmert-evaluate", "graphmert-predict"])
+def test_the_installed_commands_are_there(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (entry_point,) = entry_points(group="console_scripts", name=command)
+    with pytest.raises(SystemExit, match="0"):
+        entry_point.load()(["--help"])
+    assert capsys.readouterr().out.startswith(f"usage: {command} ")
 
 
 @pytest.mark.parametrize(
@@ -66,6 +55,9 @@ def test_the_command_itself_refuses_a_missing_data_set(tmp_path: Path) -> None:
         (("--batch_size", "0"), "--batch_size 0"),
         (("--lambda_mlm", "1.5"), "--lambda_mlm 1.5"),
         (("--checkpoint_every", "0"), "--checkpoint_every 0"),
+        (("--weight_decay", "nan"), "--weight_decay nan"),
+        (("--seed", str(2**63)), f"--seed {2**63}"),
+        (("--data_path", "/nowhere"), "/nowhere"),
         (("--device", "nonsense"), "--device nonsense"),
         (("--init_from", "/nowhere"), "/nowhere"),
         (("--resume", "/nowhere"), "/nowhere"),
@@ -99,6 +91,25 @@ def test_checkpoints_are_not_written_over(
     data_set: Path, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "--resume" in refused(arguments(data_set, trained), capsys)
+
+
+def test_an_output_that_is_a_file_is_refused_and_stays(
+    data_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("precious")
+    assert "file" in refused(arguments(data_set, tmp_path / "file"), capsys)
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_a_link_that_leads_to_no_checkpoint_does_not_start_the_run_again(
+    data_set: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = shutil.copytree(trained, tmp_path / "run", symlinks=True)
+    shutil.rmtree((output / "checkpoints" / "latest").resolve())
+    metrics = (output / "metrics.jsonl").read_text()
+    line = refused(arguments(data_set, output, "--resume"), capsys)
+    assert "leads to no checkpoint" in line
+    assert (output / "metrics.jsonl").read_text() == metrics
 
 
 def test_resuming_with_other_settings_says_which(
