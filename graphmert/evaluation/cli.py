@@ -26,6 +26,7 @@ from graphmert.evaluation.token_texts import text_ids
 from graphmert.models.graphmert import GraphMERTModel
 from graphmert.models.loading import load_model
 from graphmert.training.masking import MaskSettings
+from graphmert.training.settings import check_positive
 
 EXIT_BAD_INPUT = 2
 
@@ -56,6 +57,7 @@ def evaluate_checkpoint(
 
     Both baselines stand beside it, unless the data set has no training windows to fit them on.
     """
+    check_positive("batch_size", batch_size)
     dataset = open_dataset(dataset_path)
     on_device = usable_device(device)
     model = load_model(checkpoint)

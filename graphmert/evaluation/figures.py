@@ -3,7 +3,6 @@
 Input: the scores of a report, or the `metrics.jsonl` that training writes.
 """
 
-import json
 import math
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 
 from graph_builder.relations import NUM_RELATIONS
 from graphmert.evaluation.metrics import RelationScores
+from graphmert.tracking.tracker import read_metrics
 
 INK = "#222222"
 TRAIN_COLOUR = "#9bb8d3"
@@ -85,10 +85,9 @@ Series = dict[str, tuple[list[int], list[float]]]
 def _read_series(metrics_path: Path) -> Series:
     """Return, by metric, the steps and values of a metrics file."""
     series: Series = {}
-    for line in metrics_path.read_text(encoding="utf-8").splitlines():
-        values = json.loads(line)
-        step = values.pop("step")
-        for name, value in values.items():
+    for line in read_metrics(metrics_path):
+        step = int(line.pop("step"))
+        for name, value in line.items():
             if value is not None:
                 steps, logged = series.setdefault(name, ([], []))
                 steps.append(step)

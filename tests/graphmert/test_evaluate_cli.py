@@ -68,6 +68,7 @@ def test_bad_input_gets_one_line_and_leaves_no_output(
         (other, small_dataset, "tokenizer", []),
         (broken, small_dataset, "broken", []),
         (tiny_checkpoint, small_dataset, "nonsense", ["--device", "nonsense"]),
+        (tiny_checkpoint, small_dataset, "--batch_size 0", ["--batch_size", "0"]),
     ):
         assert main([str(checkpoint), str(dataset), "--output", str(output), *more]) == 2
         shown = capsys.readouterr()
