@@ -2,8 +2,6 @@
 
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import blinker
@@ -151,14 +149,11 @@ def test_bad_input_gets_one_line_each_and_the_rest_goes_on(
     assert shown.out
 
 
-def test_the_installed_command_refuses_a_folder_that_is_no_checkpoint(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "graphmert.prediction", str(tmp_path), "x.py"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.count("\n") == 1
-    assert str(tmp_path) in done.stderr
+def test_a_folder_that_is_no_checkpoint_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert main([str(tmp_path), "x.py"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert str(tmp_path) in shown.err
