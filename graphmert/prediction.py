@@ -24,6 +24,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from graph_builder.layout import ChainLayout
 from graph_builder.record import ChainGraph
 from graph_builder.relations import RELATION_NAMES
 from graph_builder.shards import records_table
@@ -84,10 +85,13 @@ class TextPrediction:
 
 
 def load_code_model(checkpoint: Path | str, device: torch.device | str = "cpu") -> CodeModel:
-    """Load a checkpoint folder; raise ValueError with one line where it is none."""
+    """Load a checkpoint folder; raise ValueError with one line where it is none, or where its
+    model does not read the windows that source code is cut into."""
     from graph_builder.tokenizer import load_tokenizer  # noqa: PLC0415
 
     model = load_model(Path(checkpoint))
+    if model.config.layout != ChainLayout():
+        raise ValueError(f"{checkpoint}: made for {model.config.layout}, not {ChainLayout()}")
     model.to(device)  # type: ignore[arg-type]  # transformers wraps it without its types
     return CodeModel(model, load_tokenizer(Path(checkpoint)))
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import blinker
@@ -15,6 +16,8 @@ from graph_builder.shards import records_table
 from graphmert.data.packing import pack
 from graphmert.data.windows import WindowTable
 from graphmert.evaluation.questions import ask_leaves, ask_relations, unmasked
+from graphmert.models.configuration import tiny
+from graphmert.models.graphmert import GraphMERTModel
 from graphmert.prediction import (
     CodeModel,
     embed,
@@ -149,11 +152,18 @@ def test_bad_input_gets_one_line_each_and_the_rest_goes_on(
     assert shown.out
 
 
-def test_a_folder_that_is_no_checkpoint_is_refused_in_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture
+def test_what_is_no_checkpoint_or_reads_other_windows_is_refused_in_one_line(
+    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    assert main([str(tmp_path), "x.py"]) == 2
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert shown.err.count("\n") == 1
-    assert str(tmp_path) in shown.err
+    other = shutil.copytree(tiny_checkpoint, tmp_path / "other")
+    config = tiny(len(load_code_model(tiny_checkpoint).tokenizer.get_vocab()))
+    config.num_roots = 16
+    GraphMERTModel(config).save_pretrained(other)
+    capsys.readouterr()  # what saving the model printed
+    for folder, reason in ((tmp_path, "config.json is missing"), (other, "num_roots=16")):
+        assert main([str(folder), "x.py"]) == 2
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert shown.err.count("\n") == 1
+        assert str(folder) in shown.err
+        assert reason in shown.err
