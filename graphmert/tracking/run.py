@@ -38,11 +38,6 @@ def start_run(
     return run_id
 
 
-def resume_run(run_id: str) -> None:
-    """Mark a run that had ended as RUNNING again."""
-    open_client().update_run(run_id, status="RUNNING")
-
-
 def end_run(run_id: str, status: str = "FINISHED") -> None:
     """End a run as FINISHED, FAILED or KILLED."""
     open_client().set_terminated(run_id, status)
