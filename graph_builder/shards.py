@@ -44,7 +44,8 @@ class ShardFormat:
     def from_json(cls, values: dict) -> "ShardFormat":
         """Rebuild a format from `asdict`; what is not known of it counts as absent."""
         known: dict[str, Any] = {field.name: values.get(field.name) for field in fields(cls)}
-        known["relation_names"] = tuple(known["relation_names"] or ())
+        names = known["relation_names"]
+        known["relation_names"] = tuple(names) if isinstance(names, list) else ()
         return cls(**known)
 
     def differences(self, other: "ShardFormat") -> str:
@@ -76,13 +77,20 @@ def write_rows(path: Path, table: pa.Table, shard_format: ShardFormat) -> int:
 def read_shard(
     path: Path, expected: ShardFormat | None = None, columns: Sequence[str] | None = None
 ) -> pa.Table:
-    """Return the rows of a shard in one chunk; raise UserError where it is not as `expected`."""
+    """Return the rows of a shard in one chunk; raise UserError where it is not as `expected`.
+
+    Damage is found where it keeps the rows from being read; `Dataset.verify` finds all.
+    """
     found = read_format(path)
     if expected is not None and (differences := expected.differences(found)):
         raise UserError(
             f"{path}: a shard of another format ({differences}): build the data set again"
         )
-    table = pq.read_table(path, columns=list(columns) if columns is not None else None)
+    try:
+        table = pq.read_table(path, columns=list(columns) if columns is not None else None)
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: damaged ({reason}): build the data set again") from error
     return table.replace_schema_metadata(None).unify_dictionaries().combine_chunks()
 
 
@@ -93,7 +101,7 @@ def read_format(path: Path) -> ShardFormat:
         return ShardFormat.from_json(json.loads(metadata[METADATA_KEY]))
     except FileNotFoundError:
         raise UserError(f"{path}: the shard is missing: build the data set again") from None
-    except (pa.ArrowInvalid, KeyError, ValueError):
+    except (pa.ArrowException, OSError, KeyError, ValueError):
         raise UserError(f"{path}: not a shard of chain graphs: build the data set again") from None
 
 

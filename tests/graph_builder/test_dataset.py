@@ -18,6 +18,7 @@ from graph_builder.manifest import (
 from graph_builder.record import ChainGraph
 from graph_builder.shards import ShardFormat, file_sha256, write_shard
 
+NAMES_WRONG = '{"shard_format": {"format_version": 1, "relation_names": 5}}'
 FORMAT = ShardFormat(tokenizer="f" * 64)
 
 
@@ -71,7 +72,7 @@ def test_other_relations(dataset: Dataset) -> None:
         load_manifest(dataset.path)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"shard_format": 3}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"shard_format": 3}', NAMES_WRONG])
 def test_what_is_no_manifest(dataset: Dataset, text: str) -> None:
     (dataset.path / "manifest.json").write_text(text)
     with pytest.raises(UserError, match="build"):

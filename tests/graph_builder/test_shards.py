@@ -85,6 +85,16 @@ def test_another_format_is_refused(tmp_path: Path, change: dict, named: str) -> 
     assert named in str(refused.value)
 
 
+def test_damaged_rows_are_refused(tmp_path: Path, random_records: list[ChainGraph]) -> None:
+    path = tmp_path / "shard"
+    write_shard(path, random_records, FORMAT)
+    data = path.read_bytes()
+    path.write_bytes(data[:4] + bytes(200) + data[204:])
+    with pytest.raises(UserError, match="damaged") as refused:
+        read_shard(path, FORMAT)
+    assert "\n" not in str(refused.value)
+
+
 def test_what_is_no_shard_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("hello")
     pq.write_table(pa.table({"x": [1]}), tmp_path / "table")
