@@ -147,12 +147,16 @@ def _declared_encoding(data: bytes) -> str:
     except SyntaxError as error:
         is_unknown = "unknown encoding" in str(error)
         raise Rejected(UNKNOWN_ENCODING if is_unknown else NOT_DECODABLE, str(error)) from error
-    return encoding
+    return codecs.lookup(encoding).name  # "utf-8" for "utf8" and all its other names
 
 
 def _check_alignment(source: SourceText) -> None:
     """Refuse codecs whose characters cannot be traced back to bytes, one after the other."""
-    if len(source._char_table) != len(source.text) + 1:
+    try:
+        is_aligned = len(source._char_table) == len(source.text) + 1
+    except UnicodeError:  # UTF-16 wants its byte order mark only where it reads byte after byte
+        is_aligned = False
+    if not is_aligned:
         raise Rejected(NOT_DECODABLE, f"{source.encoding} cannot be traced back to bytes")
 
 

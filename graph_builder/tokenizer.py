@@ -94,7 +94,8 @@ def load_tokenizer(path: Path) -> Tokenizer:
     missing = [token for token in SPECIAL_TOKENS if tokenizer.token_to_id(token) is None]
     if missing:
         raise UserError(f"{path}: the tokenizer has no {' '.join(missing)}: take another")
-    sample = 'if é:\n\tx = "<mask>"\r\n'
+    # Capitals, an accent of its own and a ligature: no normalizer may change them.
+    sample = 'If é:\n\tx = "<mask>"  e\u0301ﬁ \r\n'
     if decode_bytes(tokenizer, _encode(tokenizer, [sample])[0]) != sample.encode():
         raise UserError(f"{path}: not a byte-level tokenizer that keeps every byte: take another")
     return tokenizer

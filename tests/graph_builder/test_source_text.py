@@ -66,6 +66,7 @@ def test_the_second_line_may_declare() -> None:
         (b"# first\n\n\n\nx = '\xff'\n", NOT_DECODABLE),
         (b"# coding: klingon\nx = 1\n", UNKNOWN_ENCODING),
         (b"# coding: hex\nx = 1\n", NOT_DECODABLE),
+        (b"# coding: utf-16\n# even\n", NOT_DECODABLE),
         (b"# coding: ascii\nx = '\xc3\xa9'\n", NOT_DECODABLE),
         (codecs.BOM_UTF8 + b"# coding: latin-1\n", NOT_DECODABLE),
         (b"#" * 101, TOO_LARGE),
@@ -76,6 +77,12 @@ def test_what_is_not_text_is_rejected(data: bytes, reason: str) -> None:
         decode_source(data, max_bytes=100)
     assert rejected.value.reason == reason
     assert "\n" not in str(rejected.value)
+
+
+@pytest.mark.parametrize("name", ["utf8", "UTF-8", "u8", "utf_8"])
+def test_all_names_of_utf8_are_one(name: str) -> None:
+    source = decode_source(f"# coding: {name}\nx = 'é'\n".encode())
+    assert source.is_utf8
 
 
 def test_unreadable_and_huge_files(tmp_path: Path) -> None:

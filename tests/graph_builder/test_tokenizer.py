@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models
+from tokenizers import Tokenizer, models, normalizers
 from transformers import AutoTokenizer
 
 from graph_builder.errors import UserError
@@ -162,8 +162,13 @@ def test_what_cannot_serve_is_refused_in_one_line(tmp_path: Path, tokenizer: Tok
     Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>")).save(str(words))
     nameless = tmp_path / "nameless.json"
     nameless.write_text(tokenizer.to_str().replace("<mask>", "[MASK]"))
+    composing = tmp_path / "composing.json"
+    changed = Tokenizer.from_str(tokenizer.to_str())
+    changed.normalizer = normalizers.NFC()
+    changed.save(str(composing))
     for path, reason in [
         (tmp_path / "nothing", "no tokenizer can be read"),
+        (composing, "keeps every byte"),
         (words, "keeps every byte"),
         (nameless, "has no <mask>"),
     ]:
