@@ -22,9 +22,9 @@ class ParsedFiles:
         return tuple((path, number) for path, number in pairs if number)
 
 
-def parse_files(texts: Mapping[str, SourceText], others: Iterable[str] = ()) -> ParsedFiles:
-    """Parse every file by itself; `others` are paths that exist, for the modules' names."""
-    paths = {*texts, *others}
+def parse_files(texts: Mapping[str, SourceText], packages: Iterable[str] = ()) -> ParsedFiles:
+    """Parse every file by itself; `packages` are `__init__.py` files that are there besides."""
+    paths = {*texts, *packages}
     kept: dict[str, SourceText] = {}
     facts: list[FileFacts] = []
     rejected: list[tuple[str, str, str]] = []

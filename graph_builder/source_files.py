@@ -1,6 +1,6 @@
 """The files of a source as text, and those that are left out with the reason."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,13 @@ def read_files(root: Path, files: Sequence[str]) -> SourceFiles:
         except Rejected as error:
             rejected.append((printable(file), error.reason, error.detail))
     return SourceFiles(texts, tuple(rejected))
+
+
+def package_files(root: Path, files: Iterable[str]) -> set[str]:
+    """Return the `__init__.py` files that lie beside `files` or above, whether usable or not."""
+    folders = {folder for file in files for folder in Path(file).parents if folder.name}
+    beside = {(folder / "__init__.py").as_posix() for folder in folders}
+    return {file for file in beside if (root / file).exists()}
 
 
 def printable(file: str) -> str:

@@ -3,6 +3,7 @@
 path:DIR  installed:NAME  stdlib  git+URL@REV  pypi:NAME==VERSION
 """
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,12 @@ class SourceSpec:
     version: str  # git revision or version of the package; empty: whatever is there
     label: str  # the spec as shards and manifests say it: no local path, no password
 
+    @property
+    def name(self) -> str:
+        """Return the simple name of the folder, package or repository, in lower case."""
+        unversioned = re.split("@|==", self.label)[0]
+        return re.split("[:/]", unversioned)[-1].removesuffix(".git").lower()
+
 
 def parse_spec(text: str) -> SourceSpec:
     """Return the spec that `text` states; raise UserError where it states none."""
@@ -34,13 +41,19 @@ def parse_spec(text: str) -> SourceSpec:
         return _parse_git(text)
     kind, _, rest = text.partition(":")
     if kind == "path" and rest:
-        return SourceSpec("path", rest, "", f"path:{Path(rest).resolve().name}")
+        return SourceSpec("path", rest, "", f"path:{_folder_name(rest)}")
     if kind == "installed" and _NAME.fullmatch(rest):
         return SourceSpec("installed", rest, "", text)
     name, _, version = rest.partition("==")
     if kind == "pypi" and _NAME.fullmatch(name) and _VERSION.fullmatch(version):
         return SourceSpec("pypi", name, version, text)
     raise UserError(f"unknown source {text!r}: use {FORMS}")
+
+
+def _folder_name(folder: str) -> str:
+    """Return the name of a folder, also of `.`, as text whatever bytes it has."""
+    name = os.path.basename(os.path.realpath(folder))
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _parse_git(text: str) -> SourceSpec:

@@ -12,7 +12,7 @@ from graph_builder.errors import UserError
 from graph_builder.parsed_files import ParsedFiles, parse_files
 from graph_builder.repository import Repository
 from graph_builder.shards import ShardFormat, write_shard
-from graph_builder.source_files import read_files
+from graph_builder.source_files import package_files, read_files
 from graph_builder.source_report import SourceReport, load_report, save_report
 from graph_builder.sources import ResolvedSource, content_sha256
 from graph_builder.tokenizer import load_tokenizer
@@ -41,7 +41,7 @@ def build_source(task: SourceTask) -> SourceReport:
         return load_report(task.report_path)
     source = task.source
     files = read_files(source.root, source.files)
-    parsed = parse_files(files.texts)
+    parsed = parse_files(files.texts, package_files(source.root, files.texts))
     rejected = tuple(sorted((*files.rejected, *parsed.rejected)))
     if not parsed.facts:
         reasons = ", ".join(sorted({reason for _, reason, _ in rejected}))

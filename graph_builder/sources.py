@@ -5,7 +5,7 @@ Nothing of a source is ever executed or imported; what has to be fetched is kept
 
 import hashlib
 import importlib.metadata
-import importlib.util
+import json
 import os
 import platform
 import sysconfig
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
+from urllib.parse import urlsplit
 
 from graph_builder.errors import UserError
 from graph_builder.git_source import export_commit
@@ -46,6 +47,7 @@ def resolve(spec: SourceSpec, cache_dir: Path) -> ResolvedSource:
 
     Raises UserError where there are none: missing folder, package or revision, no connection.
     """
+    files: Iterator[str]
     match spec.kind:
         case "path":
             folder, version = _local_folder(spec), ""
@@ -94,7 +96,7 @@ def _settle(spec: SourceSpec, root: Path, version: str, files: tuple[str, ...]) 
 
 
 def _local_folder(spec: SourceSpec) -> Path:
-    root = Path(spec.location).resolve()
+    root = Path(os.path.realpath(spec.location))
     if not root.is_dir():
         what = "not a folder" if root.exists() else "no such folder"
         raise UserError(f"path:{spec.location}: {what}: give the folder of a repository")
@@ -111,8 +113,12 @@ def _is_package(folder: Path) -> bool:
 
 
 def _walk(root: Path, skipped: frozenset[str]) -> Iterator[str]:
-    """Yield the Python files below `root`; hidden folders and links that lead out are left out."""
-    for folder, folders, files in os.walk(root):
+    """Yield the Python files below `root`; hidden folders and links that lead out are left out.
+
+    A folder that cannot be listed is yielded too: whoever reads it as a file says what is wrong.
+    """
+    unreadable: list[OSError] = []
+    for folder, folders, files in os.walk(root, onerror=unreadable.append):
         folders[:] = [
             name
             for name in folders
@@ -124,27 +130,43 @@ def _walk(root: Path, skipped: frozenset[str]) -> Iterator[str]:
             path = Path(folder, name)
             if name.endswith(".py") and (not path.is_symlink() or _is_inside(path, root)):
                 yield path.relative_to(root).as_posix()
+    yield from (Path(error.filename).relative_to(root).as_posix() for error in unreadable)
 
 
 def _is_inside(path: Path, root: Path) -> bool:
-    return path.resolve().is_relative_to(root.resolve())
+    # Not `Path.resolve`, which raises for a link that leads to itself.
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
 
 def _installed(spec: SourceSpec) -> tuple[Path, str, Iterator[str]]:
     """Find an installed package by its own list of files, without importing it."""
     name = spec.location
-    candidates = [name, *importlib.metadata.packages_distributions().get(name, [])]
-    for candidate in candidates:
+    for candidate in _distribution_names(name):
         try:
             distribution = importlib.metadata.distribution(candidate)
         except importlib.metadata.PackageNotFoundError:
             continue
+        if folder := _editable_folder(distribution):
+            raise UserError(f"installed:{name}: its code is not installed: use path:{folder}")
         files = [file for file in distribution.files or () if _is_package_file(file)]
         if files:
             root = Path(str(distribution.locate_file("")))
             present = (str(file) for file in files if (root / file).exists())
             return root, distribution.version, present
     raise UserError(f"installed:{name}: no package of this name is installed here: pip install it")
+
+
+def _distribution_names(name: str) -> Iterator[str]:
+    """Yield what `name` may be: a distribution, or (a slow search) what is imported from one."""
+    yield name
+    yield from importlib.metadata.packages_distributions().get(name, [])
+
+
+def _editable_folder(distribution: importlib.metadata.Distribution) -> str | None:
+    """Return the folder of a package that `pip install --editable` did not copy."""
+    origin = json.loads(distribution.read_text("direct_url.json") or "{}")
+    is_editable = origin.get("dir_info", {}).get("editable", False)
+    return urlsplit(origin["url"]).path if is_editable else None
 
 
 def _is_package_file(file: PurePosixPath) -> bool:

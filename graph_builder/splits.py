@@ -98,7 +98,7 @@ def _with_training(
 def _held_out(planned: Sequence[PlannedSource]) -> list[PlannedSource]:
     """Return an installed package for each held-out split that is empty."""
     empty = [split for split in SPLITS[1:] if all(source.split != split for source in planned)]
-    taken = {source.spec.location.lower() for source in planned}
+    taken = {source.spec.name for source in planned}
     free = [name for name in HELD_OUT_PACKAGES if name not in taken and _is_installed(name)]
     if len(free) < len(empty):
         raise UserError(f"{empty[-1]} is empty: name a source for it with --{empty[-1]}")

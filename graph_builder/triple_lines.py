@@ -1,14 +1,15 @@
 """The triples of some files as JSON Lines; the files of one call form one repository."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from graph_builder.entities import Triple
 from graph_builder.parsed_files import parse_files
 from graph_builder.relations import RELATION_NAMES
 from graph_builder.repository import Repository
-from graph_builder.source_files import printable, read_files
+from graph_builder.source_files import package_files, printable, read_files
 
 
 def triple_lines(files: Sequence[Path], reject: Callable[[str], None]) -> Iterator[str]:
@@ -17,24 +18,19 @@ def triple_lines(files: Sequence[Path], reject: Callable[[str], None]) -> Iterat
     reject: gets "FILE: reason" for each file that cannot be used; the others go on.
     """
     root = Path("/")
-    given = {path.resolve().relative_to(root).as_posix(): str(path) for path in reversed(files)}
-    names = {path: given[path] for path in reversed(given)}
+    names: dict[str, str] = {}
+    for file in files:
+        path = Path(os.path.realpath(file)).relative_to(root).as_posix()
+        names.setdefault(path, printable(str(file)))
     found = read_files(root, list(names))
-    printed = {printable(path): printable(name) for path, name in names.items()}
-    parsed = parse_files(found.texts, _packages(root, found.texts))
+    printed = {printable(path): name for path, name in names.items()}
+    parsed = parse_files(found.texts, package_files(root, found.texts))
     for path, reason, detail in (*found.rejected, *parsed.rejected):
         reject(f"{printed[path]}: left out, {reason}: {detail}")
     repository = Repository(parsed.facts)
     for path in parsed.texts:
         for triple in repository.triples(path):
             yield _line(names[path], triple)
-
-
-def _packages(root: Path, paths: Iterable[str]) -> set[str]:
-    """Return the `__init__.py` files that lie beside `paths` or above, given or not."""
-    folders = {folder for path in paths for folder in Path(path).parents if folder.name}
-    beside = {(folder / "__init__.py").as_posix() for folder in folders}
-    return {path for path in beside if (root / path).exists()}
 
 
 def _line(path: str, triple: Triple) -> str:

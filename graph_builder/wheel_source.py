@@ -56,7 +56,8 @@ def _download(requirement: str, folder: Path) -> Path:
     result = subprocess.run([*command, requirement], capture_output=True, text=True, check=False)
     wheels = sorted(folder.glob("*.whl"))
     if result.returncode != 0 or not wheels:
-        lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR:")]
-        reason = lines[-1].removeprefix("ERROR:").strip() if lines else "pip gave no wheel"
+        said = result.stderr.splitlines() or ["pip gave no wheel"]
+        errors = [line for line in said if line.startswith("ERROR:")]
+        reason = (errors or said)[-1].removeprefix("ERROR:").strip()
         raise SourceUnavailable(f"pypi:{requirement}: cannot be downloaded as a wheel ({reason})")
     return wheels[0]

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from graph_builder.errors import SourceUnavailable, UserError
+from graph_builder.parsed_files import parse_files
+from graph_builder.source_files import package_files, read_files
 from graph_builder.source_spec import parse_spec
+from graph_builder.source_text import UNREADABLE
 from graph_builder.sources import ResolvedSource, resolve
 from graph_builder.wheel_source import extract_python
 
@@ -41,6 +44,22 @@ def resolved(text: str, tmp_path: Path) -> ResolvedSource:
 )
 def test_labels_keep_no_path_and_no_password(text: str, label: str) -> None:
     assert parse_spec(text).label == label
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("stdlib", "stdlib"),
+        ("installed:Flask", "flask"),
+        ("path:/somewhere/deep/project/", "project"),
+        ("pypi:click==8.1.7", "click"),
+        ("git+https://host.org/o/r.git@feature/x", "r"),
+        ("git+ssh://git@host.org/o/r@v1", "r"),
+        ("git+file:///home/me/r@main", "r"),
+    ],
+)
+def test_names_are_those_of_folder_package_or_repository(text: str, name: str) -> None:
+    assert parse_spec(text).name == name
 
 
 @pytest.mark.parametrize(
@@ -104,6 +123,38 @@ def test_the_content_decides_the_hash(tmp_path: Path) -> None:
     assert len(seen) == 4
 
 
+def test_what_cannot_be_listed_or_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_tree(tmp_path / "p", {"a.py": "a = 1", "closed/b.py": "b = 1"})
+    (root / "loop.py").symlink_to("loop.py")
+    list_folder = os.scandir
+
+    def scandir(path: str) -> object:
+        if path.endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return list_folder(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    source = resolved(f"path:{root}", tmp_path)
+    assert source.files == ("a.py", "closed", "loop.py")
+    found = read_files(source.root, source.files)
+    assert list(found.texts) == ["a.py"]
+    assert [(path, reason) for path, reason, _ in found.rejected] == [
+        ("closed", UNREADABLE),
+        ("loop.py", UNREADABLE),
+    ]
+
+
+def test_a_package_keeps_its_name_whatever_is_in_its_init(tmp_path: Path) -> None:
+    root = write_tree(tmp_path, {"a/__init__.py": "", "a/b/c.py": "", "d/e.py": "", "d/f/g.py": ""})
+    (root / "a" / "b" / "__init__.py").write_bytes(b"\0")
+    files = ["a/b/c.py", "d/e.py", "d/f/g.py"]
+    assert package_files(root, files) == {"a/__init__.py", "a/b/__init__.py"}
+    parsed = parse_files(read_files(root, files).texts, package_files(root, files))
+    assert [file.module for file in parsed.facts] == ["a.b.c", "e", "g"]
+
+
 @pytest.mark.parametrize(
     ("files", "location", "message"),
     [
@@ -157,6 +208,20 @@ def test_an_installed_package_is_not_imported(tmp_path: Path) -> None:
 def test_a_package_that_is_not_installed(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=f"installed:{name}: no package"):
         resolved(f"installed:{name}", tmp_path)
+
+
+def test_a_package_that_is_only_linked_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = "tiny-1.0.dist-info"
+    origin = '{"url": "file:///home/me/tiny", "dir_info": {"editable": true}}'
+    files = {
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n",
+        f"{info}/RECORD": "__editable___tiny_finder.py,,\n",
+        f"{info}/direct_url.json": origin,
+        "__editable___tiny_finder.py": "",
+    }
+    monkeypatch.syspath_prepend(write_tree(tmp_path / "site", files))
+    with pytest.raises(UserError, match=r"installed:tiny: .* use path:/home/me/tiny"):
+        resolved("installed:tiny", tmp_path)
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -39,6 +39,14 @@ def test_held_out_packages_are_added_and_named() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["path:somewhere/click", "pypi:click==8.1", "git+https://host.org/pallets/click.git@main"],
+)
+def test_no_package_is_held_out_that_is_trained_on(text: str) -> None:
+    assert "installed:click" not in planned({"train": [text]}, [])
+
+
 @pytest.mark.parametrize("needs_training", [True, False])
 @pytest.mark.parametrize("number", range(8))
 def test_one_source_is_trained_on_whatever_its_hash(number: int, needs_training: bool) -> None:
