@@ -21,7 +21,8 @@ from graph_builder.manifest import SPLITS
 from graph_builder.record import ChainGraph
 from graph_builder.shards import table_records
 from graph_builder.tokenizer import load_tokenizer, special_ids
-from graph_builder.whole_file import whole_file
+from graph_builder.whole_file import flush
+from graph_builder.whole_folder import whole_folder
 
 MAX_WINDOWS: Final = 8192
 STRINGS: Final = ("source", "revision", "path", "qualified_name", "kind")
@@ -31,22 +32,24 @@ NUMBERS: Final = ("window_index", "start_line", "end_line")
 def export_pt(dataset: Dataset, output: Path, max_windows: int = MAX_WINDOWS) -> list[Path]:
     """Write `output`/SPLIT-NNNNN.pt for every split, and the tokenizer; return the `.pt` paths.
 
-    Raises UserError where `output` holds `.pt` files already, which could be taken for these.
+    Raises UserError where `output` is anything but a new or empty folder, or a shard is damaged.
     """
     if output.exists() and not output.is_dir():
         raise UserError(f"{output}: not a folder: choose another output")
-    if output.is_dir() and any(output.glob("*.pt")):
-        raise UserError(f"{output}: holds .pt files already: choose another output")
+    if output.is_dir() and any(output.iterdir()):
+        raise UserError(f"{output}: holds something already: choose another output")
+    dataset.verify()
     pad_id = special_ids(load_tokenizer(dataset.tokenizer_path)).pad
-    paths = []
-    for split in SPLITS:
-        for number, windows in enumerate(_groups(dataset, split, max_windows)):
-            values = {**_labels(dataset, split), **stack_windows(windows, dataset.layout, pad_id)}
-            paths.append(output / f"{split}-{number:05d}.pt")
-            _save(paths[-1], values)
-    # Training from a `.pt` file finds the tokenizer that its ids belong to beside it.
-    shutil.copytree(dataset.tokenizer_path, output / "tokenizer", dirs_exist_ok=True)
-    return paths
+    names = []
+    with whole_folder(output) as folder:
+        for split in SPLITS:
+            labels = _labels(dataset, split)
+            for number, windows in enumerate(_groups(dataset, split, max_windows)):
+                names.append(f"{split}-{number:05d}.pt")
+                _save(folder / names[-1], labels | stack_windows(windows, dataset.layout, pad_id))
+        # Training from a `.pt` file finds the tokenizer that its ids belong to beside it.
+        shutil.copytree(dataset.tokenizer_path, folder / "tokenizer")
+    return [output / name for name in names]
 
 
 def stack_windows(
@@ -88,6 +91,7 @@ def _labels(dataset: Dataset, split: str) -> dict[str, Any]:
 
 
 def _save(path: Path, values: dict[str, Any]) -> None:
-    # Through an open file: given a path, torch writes the (temporary) name into the file.
-    with whole_file(path) as temporary, temporary.open("wb") as file:
+    # Through an open file: given a path, torch writes its name into the file.
+    with path.open("wb") as file:
         torch.save(values, file)
+    flush(path)

@@ -1,5 +1,6 @@
 """Make a folder whole or not at all, like `whole_file.py`."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -21,7 +22,15 @@ def whole_folder(path: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
-        if not path.is_dir():
-            os.replace(temporary, path)
+        _rename(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    """Rename to `path`, which may be an empty folder, unless something is in it."""
+    try:
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise

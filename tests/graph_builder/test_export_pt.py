@@ -1,5 +1,6 @@
 """Exported `.pt` files: loaded without running code, they hold what `to_dense` gives."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -46,3 +47,27 @@ def test_the_same_bytes_again(sources: Path) -> None:
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in other]
     with pytest.raises(UserError, match="not a folder"):
         export_pt(dataset, one[0])
+    with pytest.raises(UserError, match="holds something already"):
+        export_pt(dataset, dataset.path)
+
+
+def test_nothing_is_left_of_an_export_that_fails(
+    sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = build_dataset(settings(sources)).dataset
+    (sources / "empty").mkdir()
+    assert export_pt(dataset, sources / "empty")[0].exists()
+    before = sorted(sources.iterdir())
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copytree", full)
+        with pytest.raises(OSError, match="No space left"):
+            export_pt(dataset, sources / "pt")
+    shard = dataset.path / dataset.manifest.shards[0].path
+    shard.write_bytes(shard.read_bytes()[:-1] + b"?")
+    with pytest.raises(UserError, match="damaged"):
+        export_pt(dataset, sources / "pt")
+    assert sorted(sources.iterdir()) == before
