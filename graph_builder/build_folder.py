@@ -5,12 +5,13 @@ build is killed, and goes too when the input turns out to be bad.
 """
 
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from graph_builder.errors import UserError
 from graph_builder.manifest import MANIFEST_NAME
@@ -43,10 +44,8 @@ def open_build_folder(output: Path) -> Iterator[BuildFolder]:
     folder = output / BUILDING_NAME
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{output}: another build is at work there: wait for it") from None
+        if not _is_locked(lock):
+            raise UserError(f"{output}: another build is at work there: wait for it")
         try:
             yield BuildFolder(folder)
         except UserError:
@@ -55,6 +54,16 @@ def open_build_folder(output: Path) -> Iterator[BuildFolder]:
                 shutil.rmtree(output)
             raise
         shutil.rmtree(folder)
+
+
+def _is_locked(lock: IO[str]) -> bool:
+    """Lock an open file; return False where another process has it, or took its name away."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    # A build that ends removes its lock: whoever opened it before then locks a file without a name.
+    return os.fstat(lock.fileno()).st_nlink > 0
 
 
 def check_output(output: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import os
+import unicodedata
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -62,7 +63,8 @@ class BuildSettings:
 def builder_versions() -> dict[str, str]:
     """Return the versions of all code that decides on the bytes of a data set."""
     libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    return {"graph_builder": f"sha256:{_code_sha256()}", **libraries}
+    unicode = unicodedata.unidata_version  # of Python: which characters are of a word
+    return {"graph_builder": f"sha256:{_code_sha256()}", "unicode": unicode, **libraries}
 
 
 @cache

@@ -11,9 +11,10 @@ could not be fetched (trying again may help), 130 interrupted.
 """
 
 import argparse
+import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +40,8 @@ INTERRUPTED: Final = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status; errors are one line on standard error."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # JSON Lines are UTF-8, whatever the terminal is
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         status: int = options.run(options)
         sys.stdout.flush()
@@ -54,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted: run it again to go on", INTERRUPTED)
     except OSError as error:
-        return _fail(f"{error.filename or 'output'}: {error.strerror}: nothing was finished", 1)
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return _fail(f"{what}: nothing was finished", REJECTED)
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -127,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     stats.add_argument("dataset", type=Path, metavar="DATASET")
     export = _add(commands, "export", _export, "write a data set as .pt files of dense tensors")
     export.add_argument("dataset", type=Path, metavar="DATASET")
-    export.add_argument("output", type=Path, metavar="OUTPUT", help="folder without .pt files")
+    export.add_argument("output", type=Path, metavar="OUTPUT", help="new or empty folder")
     return parser
 
 
@@ -171,7 +175,6 @@ def _add_build(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     build.add_argument(
         "--num_processes",
-        "--processes",
         type=_positive,
         default=os.cpu_count() or 1,
         metavar="N",
@@ -188,7 +191,7 @@ def _add_build(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _add(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
     name: str,
-    run: object,
+    run: Callable[[argparse.Namespace], int],
     description: str,
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=description, description=f"{description.capitalize()}.")
@@ -197,10 +200,9 @@ def _add(
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number
+    return int(text)
 
 
 def _say(line: str) -> None:

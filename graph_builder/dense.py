@@ -25,7 +25,7 @@ def to_dense(record: ChainGraph, layout: ChainLayout, pad_id: int) -> dict[str, 
     assert layout.num_nodes <= np.iinfo(np.int16).max
     roots, triples = record.leaf_roots, record.leaf_triples
     slots = leaf_slots(roots)
-    positions = layout.num_roots + layout.leaves_per_root * roots.astype(np.int64) + slots
+    positions = layout.leaf_position(roots.astype(np.int64), slots)
 
     input_ids = np.full(layout.num_nodes, pad_id, dtype=np.int32)
     input_ids[:num_roots], input_ids[positions] = record.root_ids, record.leaf_ids

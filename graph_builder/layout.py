@@ -5,6 +5,11 @@ Roots take positions 0 .. num_roots - 1; the leaves of root i take the next
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+Index = TypeVar("Index", int, np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,6 @@ class ChainLayout:
         """Longest shortest path: between leaves of the first and of the last root."""
         return self.num_roots + 1
 
-    def leaf_position(self, root: int, slot: int) -> int:
-        """Return the position (0 .. num_nodes - 1) of leaf `slot` of `root`."""
+    def leaf_position(self, root: Index, slot: Index) -> Index:
+        """Return the position (0 .. num_nodes - 1) of leaf `slot` of `root`; arrays do as well."""
         return self.num_roots + self.leaves_per_root * root + slot

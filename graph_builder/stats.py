@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from graph_builder.dataset import Dataset
 from graph_builder.manifest import SPLITS, Manifest
@@ -118,8 +119,8 @@ def _count(counter: Counter[str], relation: str) -> int:
     return counter.total() if relation == "all" else counter[relation]
 
 
-def _lengths(table: object, name: str) -> np.ndarray:
-    return np.diff(table.column(name).combine_chunks().offsets.to_numpy())  # type: ignore[attr-defined]
+def _lengths(table: pa.Table, name: str) -> np.ndarray:
+    return np.diff(table.column(name).combine_chunks().offsets.to_numpy())
 
 
 def _relation_counts(dataset: Dataset, split: str) -> tuple[np.ndarray, np.ndarray]:

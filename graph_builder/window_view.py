@@ -1,5 +1,7 @@
 """One window of a data set as text for a terminal: its code, its roots, its triples in place."""
 
+from collections.abc import Iterable
+
 from tokenizers import Tokenizer
 
 from graph_builder.dataset import Dataset
@@ -13,7 +15,9 @@ from graph_builder.tokenizer import decode_bytes, load_tokenizer
 
 def window_view(dataset: Dataset, split: str, number: int) -> str:
     """Return the view of window `number` (from 0) of a split; raise UserError without one."""
-    num_windows = dataset.manifest.num_windows(split) if dataset.shards(split) else 0
+    num_windows = sum(shard.num_windows for shard in dataset.shards(split))
+    if num_windows == 0:
+        raise UserError(f"{dataset.path}: {split} has no windows: choose another split")
     if not 0 <= number < num_windows:
         raise UserError(f"{dataset.path}: {split} has windows 0 to {num_windows - 1}, not {number}")
     tokenizer = load_tokenizer(dataset.tokenizer_path)
@@ -77,7 +81,7 @@ def _triple_lines(window: ChainGraph, tokenizer: Tokenizer) -> list[str]:
     return lines
 
 
-def _text(tokenizer: Tokenizer, ids: object) -> str:
+def _text(tokenizer: Tokenizer, ids: Iterable[int]) -> str:
     """Return tokens as one printable piece without the space before it."""
-    text = decode_bytes(tokenizer, ids).decode(errors="replace")  # type: ignore[arg-type]
+    text = decode_bytes(tokenizer, ids).decode(errors="replace")
     return text.strip(" ").translate({10: "\\n", 13: "\\r", 9: "\\t"}) or ("␣" if text else "")

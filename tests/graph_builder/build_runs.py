@@ -14,9 +14,12 @@ COMMAND = [sys.executable, "-m", "graph_builder.cli"]
 
 
 def copy_package(name: str, into: Path) -> Path:
-    """Copy a package of the standard library to `into`/NAME, a source of its own."""
-    target = into / name
-    shutil.copytree(STDLIB / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+    """Copy a package of the standard library to `into`/NAME, a source of its own.
+
+    Without the tables of `html.entities`, which are most of its windows and alike.
+    """
+    target, left_out = into / name, shutil.ignore_patterns("__pycache__", "entities.py")
+    shutil.copytree(STDLIB / name, target / name, ignore=left_out)
     return target
 
 

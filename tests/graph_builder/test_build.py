@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -162,13 +163,16 @@ def test_a_loaded_tokenizer_is_kept_as_it_is(built: Path, copied: Path) -> None:
     ]
 
 
-def test_sources_of_the_hash_rule_and_added_ones(sources: Path) -> None:
+def test_sources_of_the_hash_rule_and_added_ones(
+    sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("graph_builder.splits.HELD_OUT_PACKAGES", ("iniconfig",))
     said: list[str] = []
     wanted = settings(sources, train=(), validation=(), sources=(f"path:{sources}/json",))
     manifest = build_dataset(wanted, said.append).dataset.manifest
     splits = {source.split: source.source for source in manifest.sources}
-    assert splits == {"train": "path:json", "validation": "installed:click", "test": "path:dbm"}
-    assert "installed:click: added, since validation would be empty" in said
+    assert splits == {"train": "path:json", "validation": "installed:iniconfig", "test": "path:dbm"}
+    assert "installed:iniconfig: added, since validation would be empty" in said
 
 
 # Interruptions
@@ -326,6 +330,24 @@ def test_two_builds_at_once(sources: Path) -> None:
         with pytest.raises(UserError, match="another build is at work"):
             build_dataset(settings(sources))
     assert folder.exists()
+
+
+def test_a_lock_without_a_name_is_none(sources: Path) -> None:
+    """A build that opened the lock of one that ended, and removed it, does not hold the folder."""
+    folder = sources / "data" / ".building"
+    folder.mkdir(parents=True)
+    open_lock = Path.open
+
+    def opened(path: Path, *arguments: Any, **options: Any) -> Any:
+        file = open_lock(path, *arguments, **options)
+        if path.name == "lock":
+            path.unlink()
+        return file
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "open", opened)
+        with pytest.raises(UserError, match="another build is at work"):
+            build_dataset(settings(sources))
 
 
 def test_other_code_makes_another_data_set(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from build_runs import arguments, contents, graph_builder, settings
+from build_runs import COMMAND, arguments, contents, graph_builder, settings
 
 from graph_builder import cli
 from graph_builder.dataset import open_dataset
@@ -32,19 +32,21 @@ def test_build_reuse_inspect_stats_and_export(
     assert first.returncode == 0, first.stderr
     dataset = open_dataset(wanted.output)
     assert first.stdout.startswith(f"built {wanted.output} ({dataset.digest[:12]})\n")
-    assert f"train: {dataset.manifest.num_windows('train'):,} windows of 8 files" in first.stdout
-    second = graph_builder(*arguments(wanted))
-    assert second.stdout == first.stdout.replace("built", "reused", 1)
-    assert second.stderr == ""
+    assert f"train: {dataset.manifest.num_windows('train'):,} windows of 7 files" in first.stdout
+    assert cli.main(arguments(wanted)) == 0
+    second = capsys.readouterr()
+    assert second.out == first.stdout.replace("built", "reused", 1)
+    assert second.err == ""
 
     windows = list(table_records(next(dataset.tables("test"))))
     number = max(range(len(windows)), key=lambda index: len(windows[index].triple_relations))
     window = windows[number]
-    shown = graph_builder("inspect", wanted.output, "--split", "test", "--window", number)
+    inspect = ["inspect", str(wanted.output), "--split", "test", "--window", str(number)]
+    assert cli.main(inspect) == 0
+    shown = capsys.readouterr().out
     code = (sources / "dbm" / window.path).read_bytes().decode().splitlines()
-    assert shown.returncode == 0
-    assert code[window.start_line - 1].strip() in shown.stdout
-    lines = shown.stdout.splitlines()
+    assert code[window.start_line - 1].strip() in shown
+    lines = shown.splitlines()
     assert sum(line.startswith("  root ") for line in lines) == len(window.triple_relations) > 0
 
     assert cli.main(["stats", str(wanted.output)]) == 0
@@ -57,7 +59,7 @@ def test_build_reuse_inspect_stats_and_export(
     names = [f"{split}-00000.pt" for split in ("train", "validation", "test")]
     assert capsys.readouterr().out.splitlines() == [str(sources / "pt" / name) for name in names]
     assert cli.main(export) == 2
-    assert_one_line(capsys.readouterr().err, "holds .pt files already")
+    assert_one_line(capsys.readouterr().err, "holds something already")
 
 
 def test_files_that_cannot_be_used_are_counted_and_named(sources: Path) -> None:
@@ -113,18 +115,24 @@ def test_files_that_cannot_be_used_are_counted_and_named(sources: Path) -> None:
         ({"vocab_size": 100}, 2, ["100"]),
     ],
 )
-def test_bad_builds(sources: Path, change: dict, status: int, words: list[str]) -> None:
+def test_bad_builds(
+    sources: Path,
+    change: dict,
+    status: int,
+    words: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(sources)
     (sources / "empty").mkdir()
     (sources / "empty" / "readme.txt").write_text("no code")
     wanted = settings(sources, **change)
     line = arguments(wanted)
     line += ["--tokenizer", str(wanted.tokenizer)] if wanted.tokenizer else []
-    result = graph_builder(*line, cwd=sources)
-    assert result.returncode == status
-    assert result.stdout == ""
-    last = result.stderr.splitlines(keepends=True)[-1]
-    assert_one_line(last, *words)
-    assert "Traceback" not in result.stderr
+    assert cli.main(line) == status
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert_one_line(said.err.splitlines(keepends=True)[-1], *words)
     assert not wanted.output.exists()
 
 
@@ -136,12 +144,14 @@ def test_no_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [[], ["build"], ["bild"], ["build", "--num_processes", "0"]])
+@pytest.mark.parametrize("words", [[], ["build"], ["bild"], ["build", "--num_processes", "x"]])
 def test_usage_errors_end_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(words)
     assert ended.value.code == 2
-    assert capsys.readouterr().err.startswith("usage: graph-builder")
+    said = capsys.readouterr().err
+    assert said.startswith("usage: graph-builder")
+    assert "x" not in words or said.endswith("x is not a positive number\n")
 
 
 # triples
@@ -206,6 +216,25 @@ def test_rejected_files_are_named_and_the_others_printed(tmp_path: Path) -> None
     paths = [json.loads(line)["path"] for line in result.stdout.splitlines()]
     assert paths[0] == "good.py"
     assert set(paths) == {"good.py", "broken.py"}
+
+
+def test_triples_are_utf8_and_files_that_cannot_be_printed_too(tmp_path: Path) -> None:
+    (tmp_path / "u.py").write_text("größe = 1\n", encoding="utf-8")
+    (tmp_path / "loop.py").symlink_to("loop.py")
+    odd = os.fsdecode(b"caf\xe9.py")
+    (tmp_path / odd).symlink_to("u.py")
+    result = subprocess.run(
+        [*COMMAND, "triples", odd, "loop.py", "./u.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert_one_line(result.stderr.decode(), "loop.py: left out, unreadable")
+    [line] = result.stdout.decode("utf-8").splitlines()
+    triple = json.loads(line)
+    assert (triple["path"], triple["tail"]) == ("caf\\udce9.py", "größe")
 
 
 def test_a_reader_that_has_seen_enough(sources: Path) -> None:
