@@ -2,11 +2,12 @@
 
     python benchmarks/window_sample.py --data_path DATASET --output_dir data/sample
 
-Writes `train.parquet` (windows drawn at random from the whole train split) and
-`validation.parquet` (the whole split), rows as in the data set's shards.
+Writes `train.parquet` (windows drawn at random from the whole train split),
+`validation.parquet` (the whole split), rows as in the data set's shards, and its `tokenizer/`.
 """
 
 import argparse
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from graph_builder.dataset import Dataset, open_dataset
+from graphmert.data.dataset import load_tokenizer
 from graphmert.data.windows import WindowTable
 
 NUM_WINDOWS = 10_485  # an epoch of the goal
 SEED = 0
-VOCABULARY = b"vocabulary"
+VOCABULARY, TOKENIZER = b"vocabulary", "tokenizer"
 
 
 def main() -> None:
@@ -40,9 +42,8 @@ def main() -> None:
 
 
 def write(path: Path, rows: pa.Table, dataset: Dataset) -> None:
-    from graphmert.data.dataset import load_tokenizer  # noqa: PLC0415
-
     vocab_size = load_tokenizer(dataset.tokenizer_path).get_vocab_size()
+    shutil.copytree(dataset.tokenizer_path, path.parent / TOKENIZER, dirs_exist_ok=True)
     pq.write_table(
         rows.replace_schema_metadata({VOCABULARY: str(vocab_size)}), path, compression="zstd"
     )

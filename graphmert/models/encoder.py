@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from graphmert.models.attention import AttentionScope, DecayAttention
 from graphmert.models.configuration import GraphMERTConfig
+from graphmert.models.dropout import Dropout
 from graphmert.models.inputs import GraphInputs
 from graphmert.models.token_ranges import TokenRanges
 
@@ -25,7 +26,7 @@ class Embeddings(nn.Module):
         self.positions = nn.Embedding(config.layout.num_nodes, config.hidden_size)
         self.token_types = nn.Embedding(2, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(self, inputs: GraphInputs) -> Tensor:
         """Return (B, N, C)."""
@@ -34,6 +35,10 @@ class Embeddings(nn.Module):
             + self.positions(inputs.position_ids)
             + self.token_types(inputs.token_type_ids)
         )
+        return self.finish(total)
+
+    def finish(self, total: Tensor) -> Tensor:
+        """Return the sum (B, N, C) normalised; apart, since this is what compiling speeds up."""
         normed = self.norm(total)
         # Under autocast a norm returns float32; what lies between layers need not be that wide.
         if torch.is_autocast_enabled(normed.device.type):
@@ -51,7 +56,7 @@ class EncoderLayer(nn.Module):
         self.inner = nn.Linear(config.hidden_size, config.intermediate_size)
         self.outer = nn.Linear(config.intermediate_size, config.hidden_size)
         self.output_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(self, hidden: Tensor, scope: AttentionScope | TokenRanges) -> Tensor:
         """Return (B, N, C) from (B, N, C), of the same type."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from graphmert.models.configuration import GraphMERTConfig
+from graphmert.models.dropout import Dropout
 from graphmert.models.inputs import EdgeRuns, GraphInputs
 
 
@@ -83,7 +84,7 @@ class HGAT(nn.Module):
         self.transform = nn.Parameter(torch.empty(num_transforms, width, width))  # W_r: (out, in)
         self.attend_leaf = nn.Parameter(torch.empty(num_transforms, width))  # a_r, first half
         self.attend_head = nn.Parameter(torch.empty(num_transforms, width))  # a_r, second half
-        self.dropout = nn.Dropout(config.hgat_dropout)
+        self.dropout = Dropout(config.hgat_dropout)
 
     def forward(self, hidden: Tensor, inputs: GraphInputs) -> Tensor:
         """Return the embeddings with every edge's term added to its leaf, (B, N, C)."""

@@ -11,11 +11,12 @@ from graphmert.training.update import TokenLoss, summed_token_loss
 
 
 def compile_model(model: GraphMERTModel) -> TokenLoss:
-    """Compile the model's layers and embeddings in place; return the compiled token loss.
+    """Compile the model's layers in place; return the compiled token loss.
 
     Sizes stay symbolic: every update has its own number of tokens and labels.
     """
-    model.embeddings.compile(dynamic=True)
+    # Not the look-ups: their compiled gradient adds up by atomic adds, in no fixed order.
+    model.embeddings.finish = torch.compile(model.embeddings.finish, dynamic=True)  # type: ignore[method-assign]
     for layer in model.layers:
         layer.compile(dynamic=True)
     compiled: TokenLoss = torch.compile(summed_token_loss, dynamic=True)
