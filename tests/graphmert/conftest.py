@@ -14,6 +14,9 @@ from graphmert.evaluation.report import EvaluationReport
 from graphmert.models.configuration import tiny
 from graphmert.models.graphmert import GraphMERTModel
 
+# Tensors are small here: a second thread spends its time waiting, at the cost of a whole core.
+torch.set_num_threads(1)
+
 
 @pytest.fixture(scope="session")
 def mlflow_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
