@@ -117,7 +117,12 @@ class Walk:
         definition: int | None = None,
         is_reversed: bool = False,
     ) -> None:
-        """Note a triple, and that it says something about `definition` (None: about none)."""
+        """Note a triple, and that it says something about `definition` (None: about none).
+
+        Broken code has names that are not there: the parser supposes them, with no text.
+        """
+        if not (head[0] and tail[0]):
+            return
         if definition is not None:
             self.statements.append(Statement(definition, len(self.triples), is_reversed))
         self.triples.append(
@@ -125,11 +130,13 @@ class Walk:
         )
 
     def restate(self, definition: int) -> None:
-        """Note that the last triple says something about `definition` too, as its head."""
+        """Note that the last triple, just stated, is about `definition` too, as its head."""
         self.statements.append(Statement(definition, len(self.triples) - 1, False))
 
     def use(self, scope: Scope, span: Span, uses: Uses) -> None:
         """Note a use of a name, also for whoever collects the names of an expression."""
+        if not span[0]:  # see `state`
+            return
         used = (scope, *span)
         self.uses.append(used)
         if uses is not None:

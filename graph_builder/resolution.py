@@ -15,6 +15,9 @@ from graph_builder.extract_bindings import CLASS_RECEIVER, DEFINITION, INSTANCE_
 from graph_builder.extract_targets import OPAQUE_CLASS
 
 MARKERS: Final = DEFINITION + INSTANCE_RECEIVER + CLASS_RECEIVER
+# A name that is another name of another name, or imported from where it is imported, so many times
+# over is generated code; following it further would take a file's number of names squared.
+MAX_CHAIN: Final = 200
 
 
 class EntityKind(IntEnum):
@@ -152,7 +155,7 @@ class Resolver:
     def _name(self, file: int, name: str) -> Entity | None:
         """Return what the module-level `name` is: defined, imported, or another name."""
         key = file, name
-        if key in self._under_way:
+        if key in self._under_way or len(self._under_way) >= MAX_CHAIN:
             return None
         self._under_way.add(key)
         try:

@@ -124,6 +124,29 @@ def test_imports_that_go_in_circles_lead_nowhere() -> None:
     assert calls_in(repository_of(files), "c.py") == {"self.g": "calls"}
 
 
+def test_the_longest_chains_lead_nowhere_rather_than_too_deep() -> None:
+    lines = [f"x{number} = x{number + 1}" for number in range(30_000)]
+    chain = repository_of({"chain.py": "\n".join([*lines, "def f(): x0()", "def x9(): pass"])})
+    assert calls_in(chain, "chain.py") == {"x0": "calls"}
+    short = [f"x{number} = x{number + 1}" for number in range(100)]
+    text = "\n".join([*short, "class x100: pass", "def f(): x0()"])
+    assert calls_in(repository_of({"short.py": text}), "short.py") == {"x0": "instantiates"}
+
+
+def test_names_that_broken_code_lacks_are_no_names() -> None:
+    broken = {
+        "a.py": "al[locks.Event]) -> None:\n        if previous is not None:\n",
+        "b.py": "if a:\n  :\n    e = 1\n",
+        "c.py": "D:\n        if future._exception is not None:\n",
+    }
+    files = {path: f"from stars import *\n{text}" for path, text in broken.items()}
+    repository = repository_of(files)
+    for path in files:
+        assert repository.files[list(files).index(path)].num_syntax_errors
+        assert all(triple.head and triple.tail for triple in repository.triples(path))
+        assert repository.references(path) == []
+
+
 def test_functions_of_the_same_name_in_an_importing_function() -> None:
     files = {
         "a.py": "def f(x): pass",
