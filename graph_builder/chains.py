@@ -8,7 +8,6 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from pathlib import PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
@@ -23,7 +22,7 @@ from graph_builder.mentions import FileText, WindowMentions
 from graph_builder.names import file_words, window_names
 from graph_builder.record import ChainGraph, Int32
 from graph_builder.repository import Repository
-from graph_builder.source_text import SourceText, decode_source
+from graph_builder.source_text import Rejected, SourceText, decode_source
 from graph_builder.spelling import Spellings
 from graph_builder.tokenizer import EncodedFile, SpecialIds, encode, special_ids
 from graph_builder.windows import MODULE, Window, file_windows
@@ -106,16 +105,17 @@ def chain_graphs(
 
 
 def source_windows(code: bytes, tokenizer: Tokenizer, path: str = "<input>") -> list[ChainGraph]:
-    """Return the chain graphs of one file that is its own repository; Rejected as `decode_source`.
+    """Return the chain graphs of one file that is its own repository; raise Rejected for no text.
 
     Its knowledge leaves come from its own other windows.
     """
-    from graph_builder.extract import extract  # noqa: PLC0415 (the parser, for this alone)
+    from graph_builder.parsed_files import parse_files  # noqa: PLC0415 (the parser, for this alone)
 
-    source = decode_source(code)
-    facts = extract(path, PurePosixPath(path).stem, source)
-    files, repository = {path: source}, Repository([facts])
-    return list(chain_graphs(path, "", files, repository, tokenizer, ChainSettings()))
+    parsed = parse_files({path: decode_source(code)})
+    for _, reason, detail in parsed.rejected:
+        raise Rejected(reason, detail)
+    repository = Repository(parsed.facts)
+    return list(chain_graphs(path, "", parsed.texts, repository, tokenizer, ChainSettings()))
 
 
 def window_id(source: str, path: str, window_index: int) -> int:

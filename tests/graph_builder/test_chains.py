@@ -352,6 +352,8 @@ def test_lines_are_those_of_the_code(tokenizer: Tokenizer) -> None:
 def test_source_that_is_none_is_rejected(tokenizer: Tokenizer) -> None:
     with pytest.raises(Rejected, match="binary"):
         source_windows(b"x = 1\0", tokenizer)
+    with pytest.raises(Rejected, match="nested too deeply"):
+        source_windows(b"x = a" + b".b()" * 20_000, tokenizer)
 
 
 def test_other_layouts(tokenizer: Tokenizer, click_files: Files) -> None:
