@@ -1,9 +1,10 @@
 """What a relation score must be read against: the majority class and a count table.
 
 The count table knows what a model has before its eyes, without understanding: the tokens at the
-ends of the head's mention and of the leaves, how many there are, and the tokens beside the mention.
-Each has a table of counts from the training split; what they say of a relation is added up as
-log-odds (naive Bayes).
+ends of the head's mention and of the leaves, how many there are, the tokens beside the mention, and
+those beside the first place of the window that reads as the leaves do (without these last two it
+was right 74.8% of the time where it is now 79.6%, on the embedded default). Each has a table of
+counts from the training split; what they say of a relation is added up as log-odds (naive Bayes).
 Legend: n triples, T triples and F leaves of a batch, K relations.
 """
 
@@ -26,6 +27,7 @@ FloatArray = npt.NDArray[np.float64]
 WINDOWS_PER_BATCH = 4096  # no model here: as many as stay small in memory
 PSEUDO_COUNT = 5.0  # how many triples of the average kind each token is taken to have been seen in
 MAX_LENGTH = 1024  # more than a mention or a run of leaves can have
+NOWHERE = 1  # <pad>, which stands beside nothing
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,11 @@ def visible_triples(batch: RaggedBatch, masked: MaskedBatch) -> VisibleTriples:
     num_leaves = np.bincount(leaf_triples, minlength=len(batch.triple_relations))
     leaf_firsts = np.cumsum(num_leaves) - num_leaves
     leaves = masked.leaf_input_ids.numpy()[order]
+    first_leaves, last_leaves = leaves[leaf_firsts], leaves[leaf_firsts + num_leaves - 1]
     roots = masked.root_input_ids.numpy()
+    tail_starts, tail_ends = (
+        _first_roots(batch, roots, ids) for ids in (first_leaves, last_leaves)
+    )
     starts, lengths = batch.triple_head_starts.numpy(), batch.triple_head_lengths.numpy()
     return VisibleTriples(
         clues={
@@ -122,13 +128,24 @@ def visible_triples(batch: RaggedBatch, masked: MaskedBatch) -> VisibleTriples:
             "last_of_head": roots[starts + lengths - 1],
             "before_head": roots[starts - 1],  # <s> at the least
             "after_head": roots[starts + lengths],  # </s> at the least
-            "first_leaf": leaves[leaf_firsts],
-            "last_leaf": leaves[leaf_firsts + num_leaves - 1],
+            "first_leaf": first_leaves,
+            "last_leaf": last_leaves,
+            "before_first_leaf": np.where(tail_starts >= 0, roots[tail_starts - 1], NOWHERE),
+            "after_last_leaf": np.where(tail_ends >= 0, roots[tail_ends + 1], NOWHERE),
             "lengths": lengths * MAX_LENGTH + num_leaves,
         },
         relations=batch.triple_relations.numpy(),
         is_knowledge=batch.triple_is_knowledge.numpy(),
     )
+
+
+def _first_roots(batch: RaggedBatch, roots: IntArray, token_ids: IntArray) -> IntArray:
+    """Return for each triple (T,) the first root of its window that is its token; -1 for none."""
+    num_tokens = int(max(roots.max(initial=0), token_ids.max(initial=0))) + 1
+    present, firsts = np.unique(batch.root_windows.numpy() * num_tokens + roots, return_index=True)
+    wanted = batch.triple_windows.numpy() * num_tokens + token_ids
+    places = np.searchsorted(present, wanted).clip(max=max(len(present) - 1, 0))
+    return np.where(present[places] == wanted, firsts[places], -1)
 
 
 def _batches(table: WindowTable) -> Iterator[RaggedBatch]:

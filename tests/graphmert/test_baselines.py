@@ -36,7 +36,15 @@ def clues(batch: RaggedBatch, masked: MaskedBatch, triple: int) -> dict[str, obj
     start, length = int(batch.triple_head_starts[triple]), int(batch.triple_head_lengths[triple])
     roots = masked.root_input_ids.tolist()
     leaves = masked.leaf_input_ids[batch.leaf_triples == triple].tolist()
+    window = int(batch.triple_windows[triple])
+    own = {
+        root: roots[root] for root in (batch.root_windows == window).nonzero().flatten().tolist()
+    }
+    at_first = [root for root, token in own.items() if token == leaves[0]]
+    at_last = [root for root, token in own.items() if token == leaves[-1]]
     return {
+        "before tail": roots[at_first[0] - 1] if at_first else 1,
+        "after tail": roots[at_last[0] + 1] if at_last else 1,
         "first of head": roots[start],
         "last of head": roots[start : start + length][-1],
         "before": roots[start - 1],
