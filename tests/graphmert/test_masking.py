@@ -48,7 +48,7 @@ def per_window(batch: RaggedBatch, masked: MaskedBatch) -> list[tuple[list[int],
     ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     table_seed=st.integers(0, 50),
     seed=st.integers(0, 2**63),
@@ -89,7 +89,7 @@ def test_what_evaluation_asks_for_is_never_to_be_seen() -> None:
     assert (masked.relation_inputs[is_asked] == RATES.num_relations).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(table_seed=st.integers(0, 1000), seed=st.integers(0, 1000))
 def test_hidden_and_masked_leaves_agree_with_a_loop(table_seed: int, seed: int) -> None:
     rates = replace(RATES, mlm_share=0.3)
