@@ -41,7 +41,7 @@ def test_export(sources: Path, layout: ChainLayout) -> None:
     assert position == len(windows)
 
 
-def test_the_same_bytes_again(sources: Path) -> None:
+def test_the_same_bytes_again_or_nothing(sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = build_dataset(settings(sources)).dataset
     one, other = (export_pt(dataset, sources / name) for name in ("pt1", "pt2"))
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in other]
@@ -50,11 +50,6 @@ def test_the_same_bytes_again(sources: Path) -> None:
     with pytest.raises(UserError, match="holds something already"):
         export_pt(dataset, dataset.path)
 
-
-def test_nothing_is_left_of_an_export_that_fails(
-    sources: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    dataset = build_dataset(settings(sources)).dataset
     (sources / "empty").mkdir()
     assert export_pt(dataset, sources / "empty")[0].exists()
     before = sorted(sources.iterdir())
