@@ -414,8 +414,8 @@ def profile_table(table: WindowTable, vocab_size: int) -> str:
 def kernel_tests() -> str:
     """Run the kernels' tests on this card; return pytest's summary."""
     command = [sys.executable, "-m", "pytest", "--noconftest", "-q", "-p", "no:cacheprovider"]
-    tests = "tests/graphmert/test_fused_attention.py"
-    result = subprocess.run([*command, tests], capture_output=True, text=True, check=False)
+    tests = [f"tests/graphmert/test_fused_{name}.py" for name in ("attention", "model")]
+    result = subprocess.run([*command, *tests], capture_output=True, text=True, check=False)
     print(result.stdout[-3000:], result.stderr[-1000:])
     return f"{result.stdout.splitlines()[0].split()[0]} exit status {result.returncode}"
 

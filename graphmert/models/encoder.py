@@ -30,15 +30,17 @@ class Embeddings(nn.Module):
 
     def forward(self, inputs: GraphInputs) -> Tensor:
         """Return (B, N, C)."""
-        total = (
-            self.tokens(inputs.input_ids)
-            + self.positions(inputs.position_ids)
-            + self.token_types(inputs.token_type_ids)
-        )
-        return self.finish(total)
+        total = self.tokens(inputs.input_ids) + self.positions(inputs.position_ids)
+        return self.finish(total, inputs.token_type_ids)
 
-    def finish(self, total: Tensor) -> Tensor:
-        """Return the sum (B, N, C) normalised; apart, since this is what compiling speeds up."""
+    def finish(self, total: Tensor, token_type_ids: Tensor) -> Tensor:
+        """Add the types' embeddings to (B, N, C) and normalise; the part worth compiling.
+
+        A row of two is chosen, not looked up: on a GPU the gradient of a look-up that hits a row
+        thousands of times is added up in no fixed order, that of a choice is a plain sum.
+        """
+        root, leaf = self.token_types.weight
+        total = total + torch.where(token_type_ids[..., None] == 1, leaf, root)
         normed = self.norm(total)
         # Under autocast a norm returns float32; what lies between layers need not be that wide.
         if torch.is_autocast_enabled(normed.device.type):

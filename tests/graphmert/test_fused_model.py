@@ -61,7 +61,7 @@ def test_fused_model_agrees_with_the_plain_one(
         hidden = model.encode(inputs.to(where)) * is_real.to(where)
         hidden.square().sum().backward()
         gradients = {
-            name: weight.grad.cpu()
+            name: weight.grad.clone().cpu()  # the next model.to moves gradients in place
             for name, weight in model.named_parameters()
             if weight.grad is not None
         }
