@@ -1,5 +1,6 @@
 """The MLflow run of a flow: opened with what it is about, closed with how it ended."""
 
+import getpass
 import os
 import shutil
 import subprocess
@@ -43,10 +44,18 @@ def origin() -> dict[str, str]:
 def made_by() -> dict[str, str]:
     """Return the tags from which MLflow's pages say who made a run, and with what."""
     return {
-        "mlflow.user": os.environ.get("USER", str(os.getuid())),
+        "mlflow.user": user_name(),
         "mlflow.source.name": str(runtime.flow_run.flow_name),
         "mlflow.source.type": "LOCAL",
     }
+
+
+def user_name() -> str:
+    """Return who runs this: a name or, for a user that the system has no name for, the number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # OSError from Python 3.13 on
+        return str(os.getuid())
 
 
 def git_commit() -> str | None:
