@@ -1,5 +1,6 @@
 """`make setup` says early, in one line, why it cannot work, and leaves nothing behind."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -19,9 +20,16 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def make(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    # `make test` tells its children that it is their parent; a user's make has none.
+    variables = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("MAKE") and name != "MFLAGS"
+    }
     return subprocess.run(
         ["make", "--no-print-directory", "setup", *arguments],
         cwd=folder,
+        env=variables,
         capture_output=True,
         text=True,
         check=False,

@@ -179,7 +179,7 @@ def test_weights_start_as_berts():
     assert model.hgat.transform.std().item() == pytest.approx(0.02, rel=0.05)
     assert model.embeddings.tokens.weight.std().item() == pytest.approx(0.02, rel=0.05)
     assert model.layers[1].inner.weight.std().item() == pytest.approx(0.02, rel=0.05)
-    assert model.layers[1].attention.decay.p.tolist() == [1.0] * 4
+    assert model.layers[1].attention.decay.p.tolist() == [1.0] * model.config.num_attention_heads
     assert not model.relation_head.bias.any()
     assert (model.layers[0].output_norm.weight == 1).all()
 
