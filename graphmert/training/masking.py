@@ -63,8 +63,7 @@ def mask_batch(
     is_chosen = spans >= 0
     root_input_ids = _corrupt_roots(batch, spans, settings, draws, vocab_size)
 
-    leaf_is_hidden = _head_is_chosen(batch, is_chosen)[batch.leaf_triples]
-    leaf_is_masked = _tail_is_chosen(batch, is_chosen)[batch.leaf_triples] & ~leaf_is_hidden
+    leaf_is_hidden, leaf_is_masked = _leaves_that_tell(batch, is_chosen)
     relation_inputs, relation_labels = _mask_relations(
         batch, leaf_is_hidden | leaf_is_masked, settings, draws
     )
@@ -85,6 +84,19 @@ def evaluation_masks(batch: RaggedBatch, settings: MaskSettings, vocab_size: int
     """
     unseen = replace(settings, masked_share=1.0, random_share=0.0)
     return mask_batch(batch, unseen, EVALUATION_SEED, EVALUATION_EPOCH, vocab_size)
+
+
+def mask_roots(batch: RaggedBatch, is_chosen: Tensor, settings: MaskSettings) -> MaskedBatch:
+    """Mask the chosen roots (R,) bool, and mask or hide every leaf that would give one away."""
+    leaf_is_hidden, leaf_is_masked = _leaves_that_tell(batch, is_chosen)
+    return MaskedBatch(
+        root_input_ids=batch.root_ids.masked_fill(is_chosen, settings.mask_token_id),
+        mlm_labels=batch.root_ids.masked_fill(~is_chosen, NO_LABEL),
+        leaf_input_ids=batch.leaf_ids.masked_fill(leaf_is_masked, settings.mask_token_id),
+        leaf_is_hidden=leaf_is_hidden,
+        relation_inputs=batch.triple_relations,
+        relation_labels=torch.full_like(batch.triple_relations, NO_LABEL),
+    )
 
 
 @dataclass(frozen=True)
@@ -201,6 +213,12 @@ def _split_actions(
     is_masked = is_chosen & (actions < settings.masked_share)
     is_random = is_chosen & ~is_masked & (actions < settings.masked_share + settings.random_share)
     return is_masked, is_random
+
+
+def _leaves_that_tell(batch: RaggedBatch, is_chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which leaves (F,) to hide and which to mask where these roots are asked for."""
+    is_hidden = _head_is_chosen(batch, is_chosen)[batch.leaf_triples]
+    return is_hidden, _tail_is_chosen(batch, is_chosen)[batch.leaf_triples] & ~is_hidden
 
 
 def _head_is_chosen(batch: RaggedBatch, is_chosen: Tensor) -> Tensor:
