@@ -63,7 +63,8 @@ def mask_batch(
     is_chosen = spans >= 0
     root_input_ids = _corrupt_roots(batch, spans, settings, draws, vocab_size)
 
-    leaf_is_hidden, leaf_is_masked = _leaves_that_tell(batch, is_chosen)
+    leaf_is_hidden = _head_is_chosen(batch, is_chosen)[batch.leaf_triples]
+    leaf_is_masked = _tail_is_chosen(batch, is_chosen)[batch.leaf_triples] & ~leaf_is_hidden
     relation_inputs, relation_labels = _mask_relations(
         batch, leaf_is_hidden | leaf_is_masked, settings, draws
     )
@@ -88,7 +89,8 @@ def evaluation_masks(batch: RaggedBatch, settings: MaskSettings, vocab_size: int
 
 def mask_roots(batch: RaggedBatch, is_chosen: Tensor, settings: MaskSettings) -> MaskedBatch:
     """Mask the chosen roots (R,) bool, and mask or hide every leaf that would give one away."""
-    leaf_is_hidden, leaf_is_masked = _leaves_that_tell(batch, is_chosen)
+    leaf_is_hidden = _head_is_chosen(batch, is_chosen)[batch.leaf_triples]
+    leaf_is_masked = _tail_is_chosen(batch, is_chosen)[batch.leaf_triples] & ~leaf_is_hidden
     return MaskedBatch(
         root_input_ids=batch.root_ids.masked_fill(is_chosen, settings.mask_token_id),
         mlm_labels=batch.root_ids.masked_fill(~is_chosen, NO_LABEL),
@@ -213,12 +215,6 @@ def _split_actions(
     is_masked = is_chosen & (actions < settings.masked_share)
     is_random = is_chosen & ~is_masked & (actions < settings.masked_share + settings.random_share)
     return is_masked, is_random
-
-
-def _leaves_that_tell(batch: RaggedBatch, is_chosen: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which leaves (F,) to hide and which to mask where these roots are asked for."""
-    is_hidden = _head_is_chosen(batch, is_chosen)[batch.leaf_triples]
-    return is_hidden, _tail_is_chosen(batch, is_chosen)[batch.leaf_triples] & ~is_hidden
 
 
 def _head_is_chosen(batch: RaggedBatch, is_chosen: Tensor) -> Tensor:
