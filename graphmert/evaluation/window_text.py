@@ -101,12 +101,13 @@ def window_text(table: WindowTable, index: int, spelled: list[bytes]) -> WindowT
 def code_names(window: WindowText) -> list[Name]:
     """Return the names of the code in order, keywords aside, that have tokens of their own.
 
-    The window must start outside strings, as the first window of a definition does.
+    The window must start outside strings, as the first window of a definition does. A name at its
+    very end is left out: it may go on in the next one.
     """
     names = []
     for match in LEXEMES.finditer(window.text):
         word = match["name"]
-        if word is None or word in KEYWORDS:
+        if word is None or word in KEYWORDS or match.end() == len(window.text):
             continue
         roots = window.roots(*match.span())
         if roots:
