@@ -97,6 +97,20 @@ def evaluation_masks(batch: RaggedBatch, settings: MaskSettings, vocab_size: int
     return mask_batch(batch, unseen, EVALUATION_SEED, EVALUATION_EPOCH, vocab_size)
 
 
+def mask_roots(batch: RaggedBatch, is_chosen: Tensor, settings: MaskSettings) -> MaskedBatch:
+    """Mask the chosen roots (R,) bool, and mask or hide every leaf that would give one away."""
+    leaf_is_hidden = _head_is_chosen(batch, is_chosen)[batch.leaf_triples]
+    leaf_is_masked = _tail_is_chosen(batch, is_chosen)[batch.leaf_triples] & ~leaf_is_hidden
+    return MaskedBatch(
+        root_input_ids=batch.root_ids.masked_fill(is_chosen, settings.mask_token_id),
+        mlm_labels=batch.root_ids.masked_fill(~is_chosen, NO_LABEL),
+        leaf_input_ids=batch.leaf_ids.masked_fill(leaf_is_masked, settings.mask_token_id),
+        leaf_is_hidden=leaf_is_hidden,
+        relation_inputs=batch.triple_relations,
+        relation_labels=torch.full_like(batch.triple_relations, NO_LABEL),
+    )
+
+
 @dataclass(frozen=True)
 class _Draws:
     """Keys of the random numbers of one batch, by what is decided."""
