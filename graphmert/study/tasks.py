@@ -1,0 +1,61 @@
+"""The questions of a study, made once: the same for every variant and seed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from graphmert.evaluation.code_search import SearchTask, make_search_task
+from graphmert.evaluation.function_pairs import FunctionPairs, make_pairs
+from graphmert.evaluation.identifier_completion import NameTask, make_name_task
+from graphmert.evaluation.misuse_samples import MisuseSample, make_samples
+from graphmert.evaluation.tail_prediction import TailTask, make_tail_task
+from graphmert.evaluation.token_texts import text_ids
+from graphmert.study.data import StudyData
+from graphmert.study.masked_tokens import MaskedTask, make_masked_task
+from graphmert.study.settings import StudySettings
+
+
+@dataclass(frozen=True)
+class SplitTasks:
+    """What is asked of a held-out split."""
+
+    masked: MaskedTask
+    tails: TailTask
+    search: SearchTask
+    names: NameTask
+    misuse: list[MisuseSample]
+
+
+@dataclass(frozen=True)
+class StudyTasks:
+    held_out: dict[str, SplitTasks]
+    train_pairs: FunctionPairs  # to tune code search on
+    train_misuse: list[MisuseSample]  # to tune the probe on
+
+
+Map = Callable[[Callable[[int], Any], range], Any]  # as `map`, over numbers
+
+
+def make_tasks(data: StudyData, settings: StudySettings, map_numbers: Map = map) -> StudyTasks:
+    """Draw all questions; `map_numbers` may do the parts side by side."""
+    tokenizer, masks = data.tokenizer, settings.masks(data)
+    texts, size = text_ids(tokenizer), settings.num_questions
+    parts: list[Callable[[], Any]] = [
+        lambda: make_pairs(data.train, tokenizer, settings.num_examples),
+        lambda: make_samples(data.train, tokenizer, settings.num_examples),
+    ]
+    for table in data.held_out.values():
+        parts += [
+            lambda table=table: make_masked_task(table, masks, tokenizer),
+            lambda table=table: make_tail_task(table, texts, size),
+            lambda table=table: make_search_task(make_pairs(table, tokenizer, size)),
+            lambda table=table: make_name_task(table, tokenizer, size),
+            lambda table=table: make_samples(table, tokenizer, size),
+        ]
+    train_pairs, train_misuse, *made = map_numbers(lambda at: parts[at](), range(len(parts)))
+    width = len(made) // len(data.held_out)
+    held_out = {
+        split: SplitTasks(*made[at * width : (at + 1) * width])
+        for at, split in enumerate(data.held_out)
+    }
+    return StudyTasks(held_out, train_pairs, train_misuse)
