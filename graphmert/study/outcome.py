@@ -28,7 +28,8 @@ class SplitOutcome:
         reports: Mapping[str, TaskReport],
     ) -> Self:
         """Put the reports of all tasks together; a task's figures are called TASK/FIGURE."""
-        figures, baselines = sums_of(measures), {}
+        figures = sums_of(measures)
+        baselines: dict[str, Sums] = {}
         counts: dict[str, float] = {}
         for task, report in reports.items():
             figures |= sums_of(report.measures, f"{task}/")

@@ -237,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         data = load_study_data(options.data_path, (options.split,))
         tasks = make_tasks(data, settings)
         outcome = run_variant(data, tasks, variant, options.seed, settings, device)
-        write_whole(options.output, outcome.to_json() + "\n")
+        write_whole(options.output, f"{outcome.to_json()}\n".encode())
     except (UserError, ValueError, OSError) as error:
         print(f"graphmert-study: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -2,8 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from tokenizers import Tokenizer
+
+from graphmert.data.windows import WindowTable
 from graphmert.evaluation.code_search import SearchTask, make_search_task
 from graphmert.evaluation.function_pairs import FunctionPairs, make_pairs
 from graphmert.evaluation.identifier_completion import NameTask, make_name_task
@@ -41,16 +45,16 @@ def make_tasks(data: StudyData, settings: StudySettings, map_numbers: Map = map)
     tokenizer, masks = data.tokenizer, settings.masks(data)
     texts, size = text_ids(tokenizer), settings.num_questions
     parts: list[Callable[[], Any]] = [
-        lambda: make_pairs(data.train, tokenizer, settings.num_examples),
-        lambda: make_samples(data.train, tokenizer, settings.num_examples),
+        partial(make_pairs, data.train, tokenizer, settings.num_examples),
+        partial(make_samples, data.train, tokenizer, settings.num_examples),
     ]
     for table in data.held_out.values():
         parts += [
-            lambda table=table: make_masked_task(table, masks, tokenizer),
-            lambda table=table: make_tail_task(table, texts, size),
-            lambda table=table: make_search_task(make_pairs(table, tokenizer, size)),
-            lambda table=table: make_name_task(table, tokenizer, size),
-            lambda table=table: make_samples(table, tokenizer, size),
+            partial(make_masked_task, table, masks, tokenizer),
+            partial(make_tail_task, table, texts, size),
+            partial(_search_task, table, tokenizer, size),
+            partial(make_name_task, table, tokenizer, size),
+            partial(make_samples, table, tokenizer, size),
         ]
     train_pairs, train_misuse, *made = map_numbers(lambda at: parts[at](), range(len(parts)))
     width = len(made) // len(data.held_out)
@@ -59,3 +63,7 @@ def make_tasks(data: StudyData, settings: StudySettings, map_numbers: Map = map)
         for at, split in enumerate(data.held_out)
     }
     return StudyTasks(held_out, train_pairs, train_misuse)
+
+
+def _search_task(table: WindowTable, tokenizer: Tokenizer, num_pairs: int) -> SearchTask:
+    return make_search_task(make_pairs(table, tokenizer, num_pairs))

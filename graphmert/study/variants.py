@@ -25,9 +25,9 @@ class Variant:
         return self.leaves is not LeafChoice.NONE and not self.are_facts_text
 
 
-NO_MNM: Final = {"training": {"lambda_mlm": 1.0}, "masks": {"mnm_share": 0.0}}
+NO_MNM: Final[dict[str, Any]] = {"training": {"lambda_mlm": 1.0}, "masks": {"mnm_share": 0.0}}
 FULL: Final = Variant("full", "local and knowledge leaves, H-GAT, decay, MLM 0.9 and MNM 0.1")
-NO_LEAVES: Final = Variant("no leaves", "code alone, MLM alone", LeafChoice.NONE, **NO_MNM)
+NO_LEAVES: Final = Variant("no leaves", "code alone, MLM alone", leaves=LeafChoice.NONE, **NO_MNM)
 SHUFFLED: Final = Variant(
     "shuffled", "knowledge leaves exchanged between windows", LeafChoice.SHUFFLED
 )
