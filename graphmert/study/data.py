@@ -42,4 +42,6 @@ def load_study_data(path: Path, splits: tuple[str, ...]) -> StudyData:
 def seen_by(variant: Variant, table: WindowTable, seed: int, tokenizer: Tokenizer) -> WindowTable:
     """Return the table as this variant is given it."""
     chosen = choose_leaves(table, variant.leaves, seed)
-    return write_facts(chosen, tokenizer) if variant.are_facts_text else chosen
+    if variant.are_facts_text:
+        chosen = write_facts(chosen, tokenizer).to(table.window_ids.device)
+    return chosen

@@ -50,6 +50,11 @@ class Outcome:
     splits: dict[str, SplitOutcome]
 
     @property
+    def num_updates(self) -> int:
+        """Updates of training; 0 for what needs none."""
+        return int(self.settings.get("num_updates", 0))
+
+    @property
     def key(self) -> tuple[Any, ...]:
         """What tells a run from all others."""
         return (self.variant, self.seed, self.data_set, tuple(sorted(self.settings.items())))

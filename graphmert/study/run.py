@@ -24,7 +24,7 @@ from graphmert.evaluation.device import usable_device
 from graphmert.evaluation.identifier_completion import score_names
 from graphmert.evaluation.measures import Measures, TaskReport
 from graphmert.evaluation.tail_prediction import score_tails, tune_on_leaves
-from graphmert.evaluation.tuning import autocast
+from graphmert.evaluation.tuning import autocast, copy_model
 from graphmert.evaluation.variable_misuse import score_misuse, tune_misuse
 from graphmert.models.graphmert import GraphMERTModel
 from graphmert.study.data import StudyData, load_study_data, seen_by
@@ -63,9 +63,9 @@ def run_variant(
     """Train one variant and ask it everything. Raises NonFiniteLossError."""
     start = time.perf_counter()
     views = Views(
-        seen_by(variant, data.train, seed, data.tokenizer).to(device),
+        seen_by(variant, data.train.to(device), seed, data.tokenizer),
         {
-            split: seen_by(variant, table, seed, data.tokenizer).to(device)
+            split: seen_by(variant, table.to(device), seed, data.tokenizer)
             for split, table in data.held_out.items()
         },
     )
@@ -73,7 +73,8 @@ def run_variant(
     training = settings.training(data, variant, seed)
     losses = train_for(model, views.train, training, settings.num_updates)
     trained_s = time.perf_counter() - start
-    splits = ask_everything(model, data, tasks, variant, views, settings, seed)
+    # A copy is not compiled: compiling again for each kind of question costs more than it saves.
+    splits = ask_everything(copy_model(model), data, tasks, variant, views, settings, seed)
     return Outcome(
         variant=variant.name,
         seed=seed,

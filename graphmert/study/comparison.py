@@ -1,0 +1,187 @@
+"""Compare the variants of a study: means, spreads, and intervals of paired differences.
+
+Legend: S seeds, P sources (held-out repositories), X sums of a figure, Z bootstrap samples, K
+relations.
+A figure is a function of its sums, which add up over sources. A difference is paired by seed; its
+interval comes from drawing seeds and repositories anew, with replacement, both for the two variants
+together.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from graph_builder.relations import NUM_RELATIONS
+from graphmert.study.outcome import Outcome, SplitOutcome
+
+FloatArray = npt.NDArray[np.float64]
+NUM_SAMPLES: Final = 2000
+INTERVAL: Final = (2.5, 97.5)  # percent
+
+
+def ratio(sums: FloatArray) -> FloatArray:
+    """Return total / questions of (.., 2) sums; not a number where nothing was asked."""
+    with np.errstate(invalid="ignore"):
+        return sums[..., 1] / sums[..., 0]
+
+
+def accuracy(sums: FloatArray) -> FloatArray:
+    """Return the share of the diagonal of (.., K * K) confusion matrices."""
+    confusion = sums.reshape(*sums.shape[:-1], NUM_RELATIONS, NUM_RELATIONS)
+    with np.errstate(invalid="ignore"):
+        return np.trace(confusion, axis1=-2, axis2=-1) / sums.sum(-1)
+
+
+def macro_f1(sums: FloatArray) -> FloatArray:
+    """Return the mean F1 over the relations that occur of (.., K * K) confusion matrices."""
+    confusion = sums.reshape(*sums.shape[:-1], NUM_RELATIONS, NUM_RELATIONS)
+    support, predicted = confusion.sum(-1), confusion.sum(-2)
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    f1 = 2 * hits / np.maximum(support + predicted, 1)
+    with np.errstate(invalid="ignore"):
+        return (f1 * (support > 0)).sum(-1) / (support > 0).sum(-1)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One column of the table."""
+
+    title: str
+    names: tuple[str, ...]  # keys of `SplitOutcome.figures`, or kinds of relations, added up
+    value: Callable[[FloatArray], FloatArray] = ratio
+    unit: float = 100.0  # what a value is multiplied by to be shown
+    digits: int = 2
+
+    def sums(self, outcome: SplitOutcome, sources: Sequence[str]) -> FloatArray | None:
+        """Return (P, X); None where the outcome has no such figure."""
+        if self.value is ratio:
+            if self.names[0] not in outcome.figures:
+                return None
+            by_source = outcome.figures[self.names[0]]
+            return np.array([by_source.get(source, (0, 0.0)) for source in sources], dtype=float)
+        found = [outcome.relations[name] for name in self.names if name in outcome.relations]
+        nothing = np.zeros((NUM_RELATIONS, NUM_RELATIONS))
+        sums = sum(
+            np.array([each.get(source, nothing) for source in sources], dtype=float)
+            for each in found
+        )
+        return np.reshape(sums, (len(sources), -1)) if np.any(sums) else None
+
+
+def _relation_figures() -> tuple[Figure, ...]:
+    kinds = {
+        "relations, local": ("local",),
+        "relations, knowledge": ("knowledge",),
+        "relations": ("local", "knowledge"),
+    }
+    return tuple(
+        figure
+        for title, names in kinds.items()
+        for figure in (
+            Figure(f"{title}: accuracy", names, accuracy),
+            Figure(f"{title}: macro-F1", names, macro_f1, 1.0, 3),
+        )
+    )
+
+
+FIGURES: Final = (
+    Figure("masked tokens: accuracy", ("masked_tokens/accuracy",)),
+    Figure("masked tokens: loss (nats)", ("masked_tokens/loss",), unit=1.0, digits=4),
+    Figure("rare masked tokens: accuracy", ("masked_tokens/rare_accuracy",)),
+    Figure("names completed", ("names/accuracy",)),
+    Figure("names that only knowledge shows", ("names/rare_accuracy",)),
+    Figure("misuse: located", ("misuse/location_accuracy",)),
+    Figure("misuse: repaired", ("misuse/repair_accuracy",)),
+    Figure("misuse: both", ("misuse/joint_accuracy",)),
+    Figure("code search, zero-shot: MRR", ("search_zero_shot/mrr",), unit=1.0, digits=3),
+    Figure("code search, tuned: MRR", ("search/mrr",), unit=1.0, digits=3),
+    Figure("tails: hits@1", ("tails/hits_at_1",)),
+    Figure("tails: MRR", ("tails/mrr",), unit=1.0, digits=3),
+    Figure("tails of knowledge: MRR", ("tails/knowledge_mrr",), unit=1.0, digits=3),
+    *_relation_figures(),
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much higher a variant's figure is than another's, over the seeds that both have."""
+
+    mean: float
+    low: float  # of the interval
+    high: float
+    num_seeds: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure of one variant."""
+
+    mean: float  # over seeds
+    spread: float  # standard deviation over seeds; 0 for one
+    by_seed: dict[int, float]
+    against: dict[str, Difference] = field(default_factory=dict)  # by the other variant
+
+
+Table = dict[str, dict[str, Cell]]  # by variant, by the figure's title
+
+
+def compare(
+    outcomes: Sequence[Outcome], split: str, references: Sequence[str], seed: int = 0
+) -> Table:
+    """Return every figure of every variant, with its difference from each of `references`."""
+    variants = list(dict.fromkeys(outcome.variant for outcome in outcomes))
+    table: Table = {variant: {} for variant in variants}
+    for figure in FIGURES:
+        sums = _sums_by_variant(outcomes, split, figure)
+        for variant, by_seed in sums.items():
+            values = {seed: float(figure.value(each.sum(0))) for seed, each in by_seed.items()}
+            against = {
+                other: _difference(figure, by_seed, sums[other], seed)
+                for other in references
+                if other != variant and other in sums and by_seed.keys() & sums[other].keys()
+            }
+            found = list(values.values())
+            spread = float(np.std(found, ddof=1)) if len(found) > 1 else 0.0
+            table[variant][figure.title] = Cell(float(np.mean(found)), spread, values, against)
+    return table
+
+
+def _sums_by_variant(
+    outcomes: Sequence[Outcome], split: str, figure: Figure
+) -> dict[str, dict[int, FloatArray]]:
+    """Return (P, X) sums by variant and seed, the sources in one order for all."""
+    sources = sorted(
+        {
+            source
+            for outcome in outcomes
+            for sums in outcome.splits[split].figures.values()
+            for source in sums
+        }
+    )
+    found: dict[str, dict[int, FloatArray]] = {}
+    for outcome in outcomes:
+        sums = figure.sums(outcome.splits[split], sources)
+        if sums is not None:
+            found.setdefault(outcome.variant, {})[outcome.seed] = sums
+    return found
+
+
+def _difference(
+    figure: Figure, ours: dict[int, FloatArray], theirs: dict[int, FloatArray], seed: int
+) -> Difference:
+    seeds = sorted(ours.keys() & theirs.keys())
+    pairs = [np.stack([each[seed] for seed in seeds]) for each in (ours, theirs)]  # (S, P, X)
+    num_seeds, num_sources, _ = pairs[0].shape
+    generator = np.random.default_rng(seed)
+    drawn_sources = generator.multinomial(
+        num_sources, np.full(num_sources, 1 / num_sources), NUM_SAMPLES
+    )  # (Z, P)
+    drawn_seeds = generator.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), NUM_SAMPLES)
+    values = [figure.value(np.einsum("zp,spx->zsx", drawn_sources, sums)) for sums in pairs]
+    differences = ((values[0] - values[1]) * drawn_seeds).sum(1) / num_seeds  # (Z,)
+    low, high = np.nanpercentile(differences, INTERVAL)
+    means = [figure.value(sums.sum(1)).mean() for sums in pairs]
+    return Difference(float(means[0] - means[1]), float(low), float(high), num_seeds)
