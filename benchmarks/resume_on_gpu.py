@@ -2,9 +2,9 @@
 
     python benchmarks/resume_on_gpu.py --data_path DATASET
 
-With `graphmert-train` as users run it, on one GPU and on all: two unbroken runs, and one that
-SIGTERM stops at a random moment and `--resume` ends, compared bit by bit; then a batch that is too
-large, and the batch size that the error names.
+With `graphmert-train` as users run it, a process for each GPU: two unbroken runs, and one that
+SIGTERM stops at a random moment and `--resume` ends, compared bit by bit; then, on one GPU, a batch
+that is too large, and the batch size that the error names.
 """
 
 import argparse
@@ -35,9 +35,8 @@ def main() -> None:
     print(
         f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}, torch {torch.__version__}"
     )
-    for num_processes in sorted({1, torch.cuda.device_count()}):
-        with tempfile.TemporaryDirectory() as folder:
-            compare(options.data_path, Path(folder), num_processes)
+    with tempfile.TemporaryDirectory() as folder:
+        compare(options.data_path, Path(folder))
     with tempfile.TemporaryDirectory() as folder:
         run_out_of_memory(options.data_path, Path(folder))
 
@@ -47,16 +46,19 @@ def command(data_path: Path, output: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "graphmert.training.cli", *paths, *more]
 
 
-def compare(data_path: Path, folder: Path, num_processes: int) -> None:
-    given = (*PRESET, "--num_processes", str(num_processes))
+def compare(data_path: Path, folder: Path) -> None:
     runs = [folder / name for name in ("unbroken", "again", "resumed")]
     for run in runs[:2]:
-        subprocess.run(command(data_path, run, *given), check=True, capture_output=True)
-    stopped_at = stop_at_random(command(data_path, runs[2], *given), runs[2])
-    subprocess.run(command(data_path, runs[2], *given, "--resume"), check=True, capture_output=True)
-    print(f"{num_processes} processes: two unbroken runs: {difference(*runs[:2])}")
-    print(f"{num_processes} processes: stopped at update {stopped_at}, resumed: ", end="")
-    print(difference(runs[0], runs[2]), flush=True)
+        subprocess.run(command(data_path, run, *PRESET), check=True, capture_output=True)
+    stopped_at = stop_at_random(command(data_path, runs[2], *PRESET), runs[2])
+    subprocess.run(
+        command(data_path, runs[2], *PRESET, "--resume"), check=True, capture_output=True
+    )
+    print(f"two unbroken runs: {difference(*runs[:2])}")
+    resumed = difference(runs[0], runs[2])
+    print(
+        f"stopped after update {stopped_at} of {last_step(runs[2])}, resumed: {resumed}", flush=True
+    )
 
 
 def stop_at_random(given: list[str], run: Path) -> int:
@@ -71,6 +73,10 @@ def stop_at_random(given: list[str], run: Path) -> int:
         process.send_signal(signal.SIGTERM)
         said = process.stderr.read()
     assert process.returncode == EXIT_RESUME_ME, (process.returncode, said)
+    return last_step(run)
+
+
+def last_step(run: Path) -> int:
     state = json.loads((run / "checkpoints" / "latest" / "training_state.json").read_text())
     return int(state["progress"]["step"])
 
