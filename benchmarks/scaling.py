@@ -200,6 +200,7 @@ def epochs_s(run: TrainingRun) -> dict[str, float]:
     """Return the seconds that all epochs and their validations take, and a whole run with its
     checkpoints, one whenever validation improves."""
     restart(run, BATCH_SIZE)
+    validate(run)  # compiles what validation needs
     seconds = {"train": 0.0, "validate": timed(lambda: validate(run))}
     for epoch in range(run.settings.num_epochs):
         run.progress.epoch, run.progress.batch = epoch, 0

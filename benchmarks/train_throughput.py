@@ -381,7 +381,7 @@ def train_epochs(sample: Path, train: WindowTable, num_epochs: int) -> dict[str,
             run.progress.epoch, run.progress.batch = epoch, 0
             timed("train", lambda: train_epoch(run, lambda: False))
             timed("validate", lambda: validate(run))
-        timed("checkpoint", lambda: save(run))
+        timed("checkpoint", lambda: (save(run), run.writer.wait()))
         run.close()
     return seconds
 

@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,14 @@ from graphmert.models.graphmert import GraphMERTModel
 from graphmert.tracking.tracker import Tracker
 from graphmert.training.checkpoint import (
     BEST,
+    CheckpointTensors,
     Progress,
+    checkpoint_tensors,
     point_link,
     remove_superseded,
     save_checkpoint,
 )
+from graphmert.training.checkpoint_writer import CheckpointWriter
 from graphmert.training.console import EpochProgress, say
 from graphmert.training.losses import combined_loss
 from graphmert.training.passes import passes_of_updates
@@ -61,6 +64,7 @@ class TrainingRun:
     progress: Progress
     token_loss: TokenLoss = summed_token_loss  # or a compiled one
     processes: Processes = ALONE
+    writer: CheckpointWriter = field(default_factory=CheckpointWriter)
 
     @property
     def updates_per_epoch(self) -> int:
@@ -97,6 +101,14 @@ def train(run: TrainingRun, should_stop: Callable[[], bool]) -> bool:
 
     Raises NonFiniteLossError; the checkpoints written until then stay.
     """
+    try:
+        return train_epochs(run, should_stop)
+    finally:
+        run.writer.wait()
+
+
+def train_epochs(run: TrainingRun, should_stop: Callable[[], bool]) -> bool:
+    """Do what is left of all epochs; return False where told to stop amid them."""
     progress = run.progress
     if progress.step == 0:
         validate(run)
@@ -247,20 +259,26 @@ def validate(run: TrainingRun) -> float:
 
 
 def save(run: TrainingRun, is_best: bool = False) -> None:
-    """Write a checkpoint and drop those that nothing leads to any more; the first process does."""
+    """Write a checkpoint and drop those that nothing leads to any more, while training goes on.
+    The first process does it."""
     if not run.processes.is_first:
         return
-    target = save_checkpoint(
-        run.checkpoints,
-        model=run.model,
-        optimizer=run.optimizer,
-        progress=run.progress,
-        identity=run.identity,
-        tokenizer_path=run.data.tokenizer_path,
-    )
-    if is_best:
-        point_link(run.checkpoints, BEST, target)
-    remove_superseded(run.checkpoints, run.where.checkpoint_every * run.updates_per_epoch)
+    progress = replace(run.progress)  # as it is now
+
+    def write(tensors: CheckpointTensors) -> None:
+        target = save_checkpoint(
+            run.checkpoints,
+            model=run.model,
+            tensors=tensors,
+            progress=progress,
+            identity=run.identity,
+            tokenizer_path=run.data.tokenizer_path,
+        )
+        if is_best:
+            point_link(run.checkpoints, BEST, target)
+        remove_superseded(run.checkpoints, run.where.checkpoint_every * run.updates_per_epoch)
+
+    run.writer.submit(checkpoint_tensors(run.model, run.optimizer), write)
 
 
 def seed_dropout(seed: int, step: int, rank: int) -> None:

@@ -1,11 +1,11 @@
-"""What is said when memory is short. A CPU has no error to catch, so passes are made to raise it."""
+"""What is said when memory is short. On a CPU nothing raises that error, so the passes do."""
 
 from pathlib import Path
 
 import pytest
 import torch
-from toy_dataset import write_toy_dataset
 from torch import Tensor
+from toy_dataset import write_toy_dataset
 
 from graphmert.data.packing import PackedRows
 from graphmert.models.graphmert import GraphMERTModel
