@@ -31,14 +31,14 @@ EXIT_BAD_INPUT, EXIT_RESUME_ME = 2, 75
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data_path", type=Path, required=True)
+    parser.add_argument("--check", choices=CHECKS, nargs="+", default=CHECKS)
     options = parser.parse_args()
     print(
         f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}, torch {torch.__version__}"
     )
-    with tempfile.TemporaryDirectory() as folder:
-        compare(options.data_path, Path(folder))
-    with tempfile.TemporaryDirectory() as folder:
-        run_out_of_memory(options.data_path, Path(folder))
+    for name in options.check:
+        with tempfile.TemporaryDirectory() as folder:
+            CHECKS[name](options.data_path, Path(folder))
 
 
 def command(data_path: Path, output: Path, *more: str) -> list[str]:
@@ -124,6 +124,8 @@ def run_out_of_memory(data_path: Path, folder: Path) -> None:
     )
     print(f"with {' '.join(flags)} it trains")
 
+
+CHECKS = {"resume": compare, "memory": run_out_of_memory}
 
 if __name__ == "__main__":
     main()
