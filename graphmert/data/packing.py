@@ -39,6 +39,14 @@ class PackedRows:
         }
         return replace(self, inputs=self.inputs.to(device), **tensors)
 
+    def without_labels(self) -> Self:
+        """Return the same rows with nothing asked of them."""
+        return replace(
+            self,
+            mlm_labels=torch.full_like(self.mlm_labels, NO_LABEL),
+            relation_labels=torch.full_like(self.relation_labels, NO_LABEL),
+        )
+
 
 def pack(batch: RaggedBatch, masked: MaskedBatch, row_length: int | None = None) -> PackedRows:
     """Put each window in a row of its own, as long as the longest (`row_length` None), or several

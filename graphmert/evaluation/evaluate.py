@@ -20,6 +20,7 @@ from graphmert.evaluation.report import EvaluationReport
 from graphmert.models.graphmert import GraphMERTModel
 from graphmert.training.losses import NO_LABEL
 from graphmert.training.masking import MaskedBatch, MaskSettings, evaluation_masks
+from graphmert.training.processes import ALONE, Processes
 
 
 @torch.no_grad()
@@ -31,9 +32,11 @@ def evaluate(
     device: torch.device | str = "cpu",
     *,
     text_ids: Tensor | None = None,
+    processes: Processes = ALONE,
 ) -> EvaluationReport:
     """Score `model`, which is on `device`, on every window of `table`, `batch_size` at a time.
 
+    Several `processes` that hold the same model share the batches; all get the whole report.
     `text_ids` (V,) says which tokens spell the same text (`token_texts.py`); absent: each only
     its own. The model is left in the mode that it was in. Raises ValueError for an empty table.
     """
@@ -46,11 +49,11 @@ def evaluate(
     order = table.num_tokens.argsort(stable=True)
     outcomes = []
     with _evaluation_mode(model):
-        for chosen in order.split(batch_size):
+        for chosen in processes.share(order.split(batch_size)):
             batch = table.batch(chosen)
             masked = evaluation_masks(batch, mask_settings, model.config.vocab_size)
             outcomes.append(_score_batch(model, batch, masked, device, text_ids))
-    return _report(table.num_windows, _concatenated(outcomes))
+    return _report(table.num_windows, _concatenated(processes.gather(outcomes)))
 
 
 @dataclass(frozen=True)
