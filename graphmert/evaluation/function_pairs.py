@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 
 from graphmert.data.windows import WindowTable
 from graphmert.evaluation.measures import window_sources
+from graphmert.evaluation.no_questions import NoQuestionsError
 from graphmert.evaluation.window_text import (
     LEXEMES,
     WindowText,
@@ -53,7 +54,7 @@ class FunctionPairs:
 def make_pairs(
     table: WindowTable, tokenizer: Tokenizer, num_pairs: int = 1000, seed: int = 0
 ) -> FunctionPairs:
-    """Draw `num_pairs` pairs of a split, or all; raise ValueError where there are not two."""
+    """Draw `num_pairs` pairs of a split, or all; raise NoQuestionsError where there are not two."""
     table, spelled = table.to("cpu"), spelled_bytes(tokenizer)
     names: list[str] = table.strings["qualified_name"].to_pylist()
     begins = first_windows(table)
@@ -70,7 +71,9 @@ def make_pairs(
         if len(found) == num_pairs:
             break
     if len(found) < 2:
-        raise ValueError("the split has fewer than two functions with a docstring to search for")
+        raise NoQuestionsError(
+            "the split has fewer than two functions with a docstring to search for"
+        )
     found.sort(key=lambda pair: pair.windows)
     sources = window_sources(table)[[pair.windows[0] for pair in found]]
     return FunctionPairs(tuple(found), sources)

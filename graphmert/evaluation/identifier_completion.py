@@ -19,6 +19,7 @@ from graphmert.data.counter_random import bits, window_keys
 from graphmert.data.packing import pack
 from graphmert.data.windows import RaggedBatch, WindowTable
 from graphmert.evaluation.measures import Measures, TaskReport, measure, window_sources
+from graphmert.evaluation.no_questions import NoQuestionsError
 from graphmert.evaluation.ranking import BoolArray, IntArray
 from graphmert.evaluation.token_texts import text_ids
 from graphmert.evaluation.tuning import asking
@@ -60,7 +61,7 @@ def make_name_task(
 ) -> NameTask:
     """Draw the questions from a split with all its leaves, which say what is rare.
 
-    Raises ValueError where no function has a name to ask for.
+    Raises NoQuestionsError where no function has a name to ask for.
     """
     table, spelled = table.to("cpu"), spelled_bytes(tokenizer)
     drawn: list[tuple[int, int, int]] = []
@@ -74,7 +75,7 @@ def make_name_task(
             drawn.append((window, asked.roots.start, len(asked.roots)))
             guesses.append(_most_frequent(names, asked) == asked.text)
     if not drawn:
-        raise ValueError("no function of the split has a name to complete")
+        raise NoQuestionsError("no function of the split has a name to complete")
     windows, starts, lengths = np.array(drawn).T
     is_repeated, is_shown = _seen_elsewhere(table, windows, starts, lengths)
     return NameTask(

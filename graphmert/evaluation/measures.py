@@ -60,8 +60,8 @@ class TaskReport:
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Read what `dataclasses.asdict` gives."""
         return cls(
-            _measures_from(values["measures"]),
-            {name: _measures_from(each) for name, each in values["baselines"].items()},
+            measures_from(values["measures"]),
+            {name: measures_from(each) for name, each in values["baselines"].items()},
             values["counts"],
         )
 
@@ -76,12 +76,26 @@ def measure(values: npt.ArrayLike, sources: Sequence[str] | npt.NDArray[np.str_]
     return Measure({name: SourceSum(count, total) for name, count, total in sums})
 
 
+def hit_measures(
+    is_hit: npt.NDArray[np.bool_],
+    is_knowledge: npt.NDArray[np.bool_],
+    sources: npt.NDArray[np.str_],
+) -> Measures:
+    """Return the accuracy of (n,) predicted relations, over all triples and over each kind."""
+    kinds = {"": np.ones_like(is_hit), "local_": ~is_knowledge, "knowledge_": is_knowledge}
+    return {
+        f"{kind}relation_accuracy": measure(is_hit[chosen], sources[chosen])
+        for kind, chosen in kinds.items()
+    }
+
+
 def window_sources(table: WindowTable) -> npt.NDArray[np.str_]:
     """Return the source (W,) of each window."""
     return np.array(table.strings["source"].to_pylist(), dtype=np.str_)
 
 
-def _measures_from(values: dict[str, Any]) -> Measures:
+def measures_from(values: dict[str, Any]) -> Measures:
+    """Read what `dataclasses.asdict` gives of measures."""
     return {
         name: Measure({source: SourceSum(**each) for source, each in sums["by_source"].items()})
         for name, sums in values.items()

@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 from graph_builder.relations import RELATION_NAMES
 from graphmert.data.counter_random import bits, window_keys
 from graphmert.data.windows import WindowTable
+from graphmert.evaluation.no_questions import NoQuestionsError
 from graphmert.evaluation.window_text import (
     Name,
     WindowText,
@@ -53,7 +54,7 @@ def make_samples(
 ) -> list[MisuseSample]:
     """Draw samples of a split with all its leaves, one a window, about half of them swapped.
 
-    Raises ValueError where no function has two variables that could be swapped.
+    Raises NoQuestionsError where no function has two variables that could be swapped.
     """
     table, spelled = table.to("cpu"), spelled_bytes(tokenizer)
     samples: list[MisuseSample] = []
@@ -64,7 +65,7 @@ def make_samples(
         if len(samples) == num_samples:
             break
     if not samples:
-        raise ValueError("no function of the split has two variables to swap")
+        raise NoQuestionsError("no function of the split has two variables to swap")
     return samples
 
 

@@ -30,6 +30,7 @@ from graphmert.evaluation.leaf_questions import (
     draw_tails,
 )
 from graphmert.evaluation.measures import Measures, TaskReport, window_sources
+from graphmert.evaluation.no_questions import NoQuestionsError
 from graphmert.evaluation.questions import asked_leaves
 from graphmert.evaluation.ranking import (
     BoolArray,
@@ -86,10 +87,10 @@ class TailTask:
 def make_tail_task(
     table: WindowTable, text_ids: Tensor, num_questions: int = 2000, seed: int = 0
 ) -> TailTask:
-    """Draw the questions of a split; raise ValueError where it has no triple to ask for."""
+    """Draw the questions of a split; raise NoQuestionsError where it has no triple to ask for."""
     tails = all_tails(table, text_ids)
     if len(tails) == 0:
-        raise ValueError("no triple of the split has leaves that spell its tail")
+        raise NoQuestionsError("no triple of the split has leaves that spell its tail")
     sources = window_sources(table)
     questions = draw_tails(table, tails, num_questions, seed)
     candidates: dict[Key, set[TokenIds]] = defaultdict(set)
@@ -152,7 +153,7 @@ def tune_on_leaves(
     """
     windows = (table.triple_offsets.diff() > 0).nonzero().flatten()
     if len(windows) == 0:
-        raise ValueError("no window to tune on has a triple")
+        raise NoQuestionsError("no window to tune on has a triple")
     tuned = copy_model(model)
 
     def loss_of(chosen: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ from graphmert.training.passes import passes_of_updates
 from graphmert.training.schedule import learning_rate
 from graphmert.training.settings import TrainSettings
 from graphmert.training.trainer import finite, seed_dropout
-from graphmert.training.update import TokenLoss, make_optimizer, summed_token_loss, update
+from graphmert.training.update import SummedLosses, make_optimizer, summed_token_loss, update
 
 LOOK_EVERY = 50  # updates: how often the losses are fetched
 
@@ -111,7 +111,7 @@ def train_for(
 ) -> dict[str, float]:
     """Train a model on its table's device; return the mean losses of the last updates."""
     is_gpu = model.device.type == "cuda"
-    token_loss: TokenLoss = compile_model(model) if is_gpu else summed_token_loss
+    losses = SummedLosses(model, compile_model(model) if is_gpu else summed_token_loss)
     optimizer = make_optimizer(model, settings)
     model.train()
     sums = torch.zeros(5, dtype=torch.float64, device=model.device)
@@ -128,11 +128,8 @@ def train_for(
             break
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(settings, step, num_updates)
-        seed_dropout(settings.seed, step)
-        with_precision = autocast(model.device)
-        sums += update(
-            model, optimizer, passes, settings, autocast=with_precision, token_loss=token_loss
-        ).stacked()
+        seed_dropout(settings.seed, step, rank=0)
+        sums += update(losses, optimizer, passes, settings, autocast(model.device)).stacked()
     model.eval()
     return {"mlm": last[0] / max(last[1], 1.0), "mnm": last[2] / max(last[3], 1.0)}
 
