@@ -1,20 +1,18 @@
 """Compare the variants of a study: means, spreads, and intervals of paired differences.
 
-Legend: S seeds, P sources (held-out repositories), X sums of a figure, Z bootstrap samples, K
-relations.
-A figure is a function of its sums, which add up over sources. A difference is paired by seed; its
-interval comes from drawing seeds and repositories anew, with replacement, both for the two variants
-together.
+Legend: S seeds, P sources (held-out repositories), Z bootstrap samples; the last dimension of sums
+is questions and total.
+A figure is a mean over the questions of all repositories. A difference is paired by seed; its
+interval comes from drawing seeds and repositories anew, with replacement, for both variants alike.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from graph_builder.relations import NUM_RELATIONS
 from graphmert.study.outcome import Outcome, SplitOutcome
 
 FloatArray = npt.NDArray[np.float64]
@@ -28,80 +26,51 @@ def ratio(sums: FloatArray) -> FloatArray:
         return sums[..., 1] / sums[..., 0]
 
 
-def accuracy(sums: FloatArray) -> FloatArray:
-    """Return the share of the diagonal of (.., K * K) confusion matrices."""
-    confusion = sums.reshape(*sums.shape[:-1], NUM_RELATIONS, NUM_RELATIONS)
-    with np.errstate(invalid="ignore"):
-        return np.trace(confusion, axis1=-2, axis2=-1) / sums.sum(-1)
-
-
-def macro_f1(sums: FloatArray) -> FloatArray:
-    """Return the mean F1 over the relations that occur of (.., K * K) confusion matrices."""
-    confusion = sums.reshape(*sums.shape[:-1], NUM_RELATIONS, NUM_RELATIONS)
-    support, predicted = confusion.sum(-1), confusion.sum(-2)
-    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
-    f1 = 2 * hits / np.maximum(support + predicted, 1)
-    with np.errstate(invalid="ignore"):
-        return (f1 * (support > 0)).sum(-1) / (support > 0).sum(-1)
-
-
 @dataclass(frozen=True)
 class Figure:
     """One column of the table."""
 
     title: str
-    names: tuple[str, ...]  # keys of `SplitOutcome.figures`, or kinds of relations, added up
-    value: Callable[[FloatArray], FloatArray] = ratio
+    name: str  # key of `SplitOutcome.figures`, or of its `scores`
     unit: float = 100.0  # what a value is multiplied by to be shown
     digits: int = 2
 
     def sums(self, outcome: SplitOutcome, sources: Sequence[str]) -> FloatArray | None:
-        """Return (P, X); None where the outcome has no such figure."""
-        if self.value is ratio:
-            if self.names[0] not in outcome.figures:
-                return None
-            by_source = outcome.figures[self.names[0]]
+        """Return questions and total by source (P, 2); None where the outcome has no such figure.
+
+        A score that is no mean of questions stands as the one question of every source, so that
+        its interval comes of the seeds alone.
+        """
+        if self.name in outcome.figures:
+            by_source = outcome.figures[self.name]
             return np.array([by_source.get(source, (0, 0.0)) for source in sources], dtype=float)
-        found = [outcome.relations[name] for name in self.names if name in outcome.relations]
-        nothing = np.zeros((NUM_RELATIONS, NUM_RELATIONS))
-        sums = sum(
-            np.array([each.get(source, nothing) for source in sources], dtype=float)
-            for each in found
-        )
-        return np.reshape(sums, (len(sources), -1)) if np.any(sums) else None
-
-
-def _relation_figures() -> tuple[Figure, ...]:
-    kinds = {
-        "relations, local": ("local",),
-        "relations, knowledge": ("knowledge",),
-        "relations": ("local", "knowledge"),
-    }
-    return tuple(
-        figure
-        for title, names in kinds.items()
-        for figure in (
-            Figure(f"{title}: accuracy", names, accuracy),
-            Figure(f"{title}: macro-F1", names, macro_f1, 1.0, 3),
-        )
-    )
+        if self.name in outcome.scores:
+            return np.array([(1.0, outcome.scores[self.name])] * len(sources))
+        return None
 
 
 FIGURES: Final = (
-    Figure("masked tokens: accuracy", ("masked_tokens/accuracy",)),
-    Figure("masked tokens: loss (nats)", ("masked_tokens/loss",), unit=1.0, digits=4),
-    Figure("rare masked tokens: accuracy", ("masked_tokens/rare_accuracy",)),
-    Figure("names completed", ("names/accuracy",)),
-    Figure("names that only knowledge shows", ("names/rare_accuracy",)),
-    Figure("misuse: located", ("misuse/location_accuracy",)),
-    Figure("misuse: repaired", ("misuse/repair_accuracy",)),
-    Figure("misuse: both", ("misuse/joint_accuracy",)),
-    Figure("code search, zero-shot: MRR", ("search_zero_shot/mrr",), unit=1.0, digits=3),
-    Figure("code search, tuned: MRR", ("search/mrr",), unit=1.0, digits=3),
-    Figure("tails: hits@1", ("tails/hits_at_1",)),
-    Figure("tails: MRR", ("tails/mrr",), unit=1.0, digits=3),
-    Figure("tails of knowledge: MRR", ("tails/knowledge_mrr",), unit=1.0, digits=3),
-    *_relation_figures(),
+    Figure("masked tokens: accuracy", "token_accuracy"),
+    Figure("masked tokens: loss (nats)", "token_loss", unit=1.0, digits=4),
+    Figure("rare masked tokens: accuracy", "rare_token_accuracy"),
+    Figure("rare masked tokens: loss (nats)", "rare_token_loss", unit=1.0, digits=4),
+    Figure("names completed", "names/accuracy"),
+    Figure("names that only knowledge shows", "names/rare_accuracy"),
+    Figure("misuse: located", "misuse/location_accuracy"),
+    Figure("misuse: repaired", "misuse/repair_accuracy"),
+    Figure("misuse: both", "misuse/joint_accuracy"),
+    Figure("code search, zero-shot: MRR", "search_zero_shot/mrr", unit=1.0, digits=3),
+    Figure("code search, tuned: MRR", "search/mrr", unit=1.0, digits=3),
+    Figure("tails: hits@1", "tails/hits_at_1"),
+    Figure("tails: hits@10", "tails/hits_at_10"),
+    Figure("tails: MRR", "tails/mrr", unit=1.0, digits=3),
+    Figure("tails of knowledge: MRR", "tails/knowledge_mrr", unit=1.0, digits=3),
+    Figure("relations: accuracy", "relation_accuracy"),
+    Figure("relations: macro-F1", "relation_macro_f1", unit=1.0, digits=3),
+    Figure("local relations: accuracy", "local_relation_accuracy"),
+    Figure("local relations: macro-F1", "local_relation_macro_f1", unit=1.0, digits=3),
+    Figure("knowledge relations: accuracy", "knowledge_relation_accuracy"),
+    Figure("knowledge relations: macro-F1", "knowledge_relation_macro_f1", unit=1.0, digits=3),
 )
 
 
@@ -137,9 +106,9 @@ def compare(
     for figure in FIGURES:
         sums = _sums_by_variant(outcomes, split, figure)
         for variant, by_seed in sums.items():
-            values = {seed: float(figure.value(each.sum(0))) for seed, each in by_seed.items()}
+            values = {seed: float(ratio(each.sum(0))) for seed, each in by_seed.items()}
             against = {
-                other: _difference(figure, by_seed, sums[other], seed)
+                other: _difference(by_seed, sums[other], seed)
                 for other in references
                 if other != variant and other in sums and by_seed.keys() & sums[other].keys()
             }
@@ -152,7 +121,7 @@ def compare(
 def _sums_by_variant(
     outcomes: Sequence[Outcome], split: str, figure: Figure
 ) -> dict[str, dict[int, FloatArray]]:
-    """Return (P, X) sums by variant and seed, the sources in one order for all."""
+    """Return (P, 2) sums by variant and seed, the sources in one order for all."""
     sources = sorted(
         {
             source
@@ -170,18 +139,18 @@ def _sums_by_variant(
 
 
 def _difference(
-    figure: Figure, ours: dict[int, FloatArray], theirs: dict[int, FloatArray], seed: int
+    ours: dict[int, FloatArray], theirs: dict[int, FloatArray], seed: int
 ) -> Difference:
     seeds = sorted(ours.keys() & theirs.keys())
-    pairs = [np.stack([each[seed] for seed in seeds]) for each in (ours, theirs)]  # (S, P, X)
+    pairs = [np.stack([each[seed] for seed in seeds]) for each in (ours, theirs)]  # (S, P, 2)
     num_seeds, num_sources, _ = pairs[0].shape
     generator = np.random.default_rng(seed)
     drawn_sources = generator.multinomial(
         num_sources, np.full(num_sources, 1 / num_sources), NUM_SAMPLES
     )  # (Z, P)
     drawn_seeds = generator.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), NUM_SAMPLES)
-    values = [figure.value(np.einsum("zp,spx->zsx", drawn_sources, sums)) for sums in pairs]
+    values = [ratio(np.einsum("zp,spx->zsx", drawn_sources, sums)) for sums in pairs]
     differences = ((values[0] - values[1]) * drawn_seeds).sum(1) / num_seeds  # (Z,)
     low, high = np.nanpercentile(differences, INTERVAL)
-    means = [figure.value(sums.sum(1)).mean() for sums in pairs]
+    means = [ratio(sums.sum(1)).mean() for sums in pairs]
     return Difference(float(means[0] - means[1]), float(low), float(high), num_seeds)

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from graphmert.evaluation.measures import Measures, TaskReport
-from graphmert.study.masked_tokens import Confusions
 
 Sums = dict[str, dict[str, tuple[int, float]]]  # by figure, by source: questions and total
 
@@ -16,16 +15,13 @@ class SplitOutcome:
     """What a model scores on one split, and its baselines on equal questions."""
 
     figures: Sums
-    relations: dict[str, Confusions]  # of local and of knowledge triples
+    scores: dict[str, float] = field(default_factory=dict)  # what is no mean of questions
     baselines: dict[str, Sums] = field(default_factory=dict)  # by baseline
     counts: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls,
-        measures: Measures,
-        relations: dict[str, Confusions],
-        reports: Mapping[str, TaskReport],
+        cls, measures: Measures, scores: dict[str, float], reports: Mapping[str, TaskReport]
     ) -> Self:
         """Put the reports of all tasks together; a task's figures are called TASK/FIGURE."""
         figures = sums_of(measures)
@@ -34,9 +30,9 @@ class SplitOutcome:
         for task, report in reports.items():
             figures |= sums_of(report.measures, f"{task}/")
             counts |= {f"{task}/{name}": value for name, value in report.counts.items()}
-            for name, scores in report.baselines.items():
-                baselines.setdefault(name, {}).update(sums_of(scores, f"{task}/"))
-        return cls(figures, relations, baselines, counts)
+            for name, each in report.baselines.items():
+                baselines.setdefault(name, {}).update(sums_of(each, f"{task}/"))
+        return cls(figures, scores, baselines, counts)
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,17 @@ from graphmert.data.batches import epoch_batches
 from graphmert.data.windows import WindowTable
 from graphmert.evaluation.code_search import score_search, tune_search
 from graphmert.evaluation.device import usable_device
+from graphmert.evaluation.evaluate import evaluate
 from graphmert.evaluation.identifier_completion import score_names
-from graphmert.evaluation.measures import Measures, TaskReport
+from graphmert.evaluation.measures import TaskReport
+from graphmert.evaluation.metrics import RelationReport
+from graphmert.evaluation.report import EvaluationReport
 from graphmert.evaluation.tail_prediction import score_tails, tune_on_leaves
+from graphmert.evaluation.token_texts import text_ids
 from graphmert.evaluation.tuning import autocast, copy_model
 from graphmert.evaluation.variable_misuse import score_misuse, tune_misuse
 from graphmert.models.graphmert import GraphMERTModel
 from graphmert.study.data import StudyData, load_study_data, seen_by
-from graphmert.study.masked_tokens import score_masked
 from graphmert.study.outcome import Outcome, SplitOutcome
 from graphmert.study.settings import StudySettings
 from graphmert.study.tasks import SplitTasks, StudyTasks, make_tasks
@@ -42,6 +45,7 @@ from graphmert.training.trainer import finite, seed_dropout
 from graphmert.training.update import SummedLosses, make_optimizer, summed_token_loss, update
 
 LOOK_EVERY = 50  # updates: how often the losses are fetched
+WINDOWS_PER_BATCH = 256  # while masked tokens are asked for
 
 
 @dataclass(frozen=True)
@@ -164,13 +168,20 @@ def ask_everything(
 ) -> dict[str, SplitOutcome]:
     """Return what the model scores on every split."""
     reports: dict[str, dict[str, TaskReport]] = {split: {} for split in tasks.held_out}
-    measures: dict[str, Measures] = {}
-    relations = {}
-    masks = settings.masks(data)
+    masked: dict[str, EvaluationReport] = {}
+    masks, texts = settings.masks(data), text_ids(data.tokenizer)
     for split, own in tasks.held_out.items():
         table = views.held_out[split]
-        masked = score_masked(model, own.masked, table, _evaluation_masks(masks, variant))
-        measures[split], relations[split] = masked.measures, masked.relations
+        with autocast(model.device):
+            masked[split] = evaluate(
+                model,
+                table,
+                _evaluation_masks(masks, variant),
+                WINDOWS_PER_BATCH,
+                model.device,
+                text_ids=texts,
+                all_leaves=data.held_out[split].to(model.device),
+            )
         reports[split]["names"] = score_names(model, own.names, table, masks)
         search = score_search(model, own.search, table, data.tokenizer)
         reports[split]["search_zero_shot"] = search
@@ -179,8 +190,18 @@ def ask_everything(
             for split, report in scores.items():
                 reports[split][name] = report
     return {
-        split: SplitOutcome.of(measures[split], relations[split], reports[split])
-        for split in tasks.held_out
+        split: SplitOutcome.of(report.measures, macro_f1(report.relations), reports[split])
+        for split, report in masked.items()
+    }
+
+
+def macro_f1(relations: RelationReport) -> dict[str, float]:
+    """Return the macro-F1 of relations by kind, where any was asked for."""
+    kinds = {"": relations.every, "local_": relations.local, "knowledge_": relations.knowledge}
+    return {
+        f"{kind}relation_macro_f1": scores.macro_f1
+        for kind, scores in kinds.items()
+        if scores.num_triples
     }
 
 

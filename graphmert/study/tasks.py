@@ -15,15 +15,13 @@ from graphmert.evaluation.misuse_samples import MisuseSample, make_samples
 from graphmert.evaluation.tail_prediction import TailTask, make_tail_task
 from graphmert.evaluation.token_texts import text_ids
 from graphmert.study.data import StudyData
-from graphmert.study.masked_tokens import MaskedTask, make_masked_task
 from graphmert.study.settings import StudySettings
 
 
 @dataclass(frozen=True)
 class SplitTasks:
-    """What is asked of a held-out split."""
+    """What is asked of a held-out split, besides masked tokens and relations."""
 
-    masked: MaskedTask
     tails: TailTask
     search: SearchTask
     names: NameTask
@@ -42,15 +40,14 @@ Map = Callable[[Callable[[int], Any], range], Any]  # as `map`, over numbers
 
 def make_tasks(data: StudyData, settings: StudySettings, map_numbers: Map = map) -> StudyTasks:
     """Draw all questions; `map_numbers` may do the parts side by side."""
-    tokenizer, masks = data.tokenizer, settings.masks(data)
-    texts, size = text_ids(tokenizer), settings.num_questions
+    tokenizer, size = data.tokenizer, settings.num_questions
+    texts = text_ids(tokenizer)
     parts: list[Callable[[], Any]] = [
         partial(make_pairs, data.train, tokenizer, settings.num_examples),
         partial(make_samples, data.train, tokenizer, settings.num_examples),
     ]
     for table in data.held_out.values():
         parts += [
-            partial(make_masked_task, table, masks, tokenizer),
             partial(make_tail_task, table, texts, size),
             partial(_search_task, table, tokenizer, size),
             partial(make_name_task, table, tokenizer, size),
