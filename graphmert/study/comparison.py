@@ -34,12 +34,12 @@ class Figure:
     name: str  # key of `SplitOutcome.figures`, or of its `scores`
     unit: float = 100.0  # what a value is multiplied by to be shown
     digits: int = 2
+    has_interval: bool = True  # False: a score of a whole split, which no draw of sources changes
 
     def sums(self, outcome: SplitOutcome, sources: Sequence[str]) -> FloatArray | None:
         """Return questions and total by source (P, 2); None where the outcome has no such figure.
 
-        A score that is no mean of questions stands as the one question of every source, so that
-        its interval comes of the seeds alone.
+        A score that is no mean of questions stands as if it were the one question of each source.
         """
         if self.name in outcome.figures:
             by_source = outcome.figures[self.name]
@@ -66,11 +66,23 @@ FIGURES: Final = (
     Figure("tails: MRR", "tails/mrr", unit=1.0, digits=3),
     Figure("tails of knowledge: MRR", "tails/knowledge_mrr", unit=1.0, digits=3),
     Figure("relations: accuracy", "relation_accuracy"),
-    Figure("relations: macro-F1", "relation_macro_f1", unit=1.0, digits=3),
+    Figure("relations: macro-F1", "relation_macro_f1", unit=1.0, digits=3, has_interval=False),
     Figure("local relations: accuracy", "local_relation_accuracy"),
-    Figure("local relations: macro-F1", "local_relation_macro_f1", unit=1.0, digits=3),
+    Figure(
+        "local relations: macro-F1",
+        "local_relation_macro_f1",
+        unit=1.0,
+        digits=3,
+        has_interval=False,
+    ),
     Figure("knowledge relations: accuracy", "knowledge_relation_accuracy"),
-    Figure("knowledge relations: macro-F1", "knowledge_relation_macro_f1", unit=1.0, digits=3),
+    Figure(
+        "knowledge relations: macro-F1",
+        "knowledge_relation_macro_f1",
+        unit=1.0,
+        digits=3,
+        has_interval=False,
+    ),
 )
 
 
@@ -110,7 +122,10 @@ def compare(
             against = {
                 other: _difference(by_seed, sums[other], seed)
                 for other in references
-                if other != variant and other in sums and by_seed.keys() & sums[other].keys()
+                if figure.has_interval
+                and other != variant
+                and other in sums
+                and by_seed.keys() & sums[other].keys()
             }
             found = list(values.values())
             spread = float(np.std(found, ddof=1)) if len(found) > 1 else 0.0

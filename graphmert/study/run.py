@@ -45,7 +45,7 @@ from graphmert.training.trainer import finite, seed_dropout
 from graphmert.training.update import SummedLosses, make_optimizer, summed_token_loss, update
 
 LOOK_EVERY = 50  # updates: how often the losses are fetched
-WINDOWS_PER_BATCH = 256  # while masked tokens are asked for
+WINDOWS_PER_BATCH, WINDOWS_PER_BATCH_ON_GPU = 32, 256  # while masked tokens are asked for
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def ask_everything(
                 model,
                 table,
                 _evaluation_masks(masks, variant),
-                WINDOWS_PER_BATCH,
+                WINDOWS_PER_BATCH_ON_GPU if table.window_ids.is_cuda else WINDOWS_PER_BATCH,
                 model.device,
                 text_ids=texts,
                 all_leaves=data.held_out[split].to(model.device),
