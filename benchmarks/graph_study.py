@@ -5,7 +5,8 @@
     python benchmarks/graph_study.py baselines --data data/carried --output_dir TWO
     python benchmarks/graph_study.py report --outcomes TWO/*.jsonl --output_dir benchmarks/results
 
-`run` prints its plan, then writes a line of `OUTPUT_DIR/outcomes.jsonl` for each (variant, seed) as
+Set PYTORCH_NVML_BASED_CUDA_CHECK=1 for `run`, so that nothing touches a card before it forks.
+It prints its plan, then writes a line of `OUTPUT_DIR/outcomes.jsonl` for each (variant, seed) as
 it ends. What does not fit the budget is left for the next call, which skips the lines of `--done`
 and takes them over. It needs torch, triton, transformers, tokenizers, safetensors, numpy and
 pyarrow alone. `baselines` asks what needs no training (count table, BM25, a table of tails; on a
@@ -95,6 +96,8 @@ def run(options: argparse.Namespace) -> int:
     print_plan(jobs, len(done), slots, options, data)
     if options.plan_only:
         return 0
+    if num_cards:
+        check_cards()
     tasks = make_tasks(data, settings_of(options), fork_map)
     say(started, "questions drawn")
     missing = work_through(jobs, data, tasks, slots, num_cards, started, options, lines)
@@ -291,6 +294,15 @@ def count_gpus() -> int:
     """Ask a process of its own: one that has asked CUDA anything must not fork."""
     command = [sys.executable, "-c", "import torch; print(torch.cuda.device_count())"]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def check_cards() -> None:
+    """Raise RuntimeError, before time is spent, where a child of this process gets no card."""
+    probe = FORK.Process(target=torch.cuda.init)
+    probe.start()
+    probe.join()
+    if probe.exitcode:
+        raise RuntimeError("a child process cannot use the card: see what it printed above")
 
 
 def settings_of(options: argparse.Namespace) -> StudySettings:

@@ -37,13 +37,14 @@ class Figure:
     has_interval: bool = True  # False: a score of a whole split, which no draw of sources changes
 
     def sums(self, outcome: SplitOutcome, sources: Sequence[str]) -> FloatArray | None:
-        """Return questions and total by source (P, 2); None where the outcome has no such figure.
+        """Return questions and total by source (P, 2); None where nothing was asked.
 
         A score that is no mean of questions stands as if it were the one question of each source.
         """
         if self.name in outcome.figures:
             by_source = outcome.figures[self.name]
-            return np.array([by_source.get(source, (0, 0.0)) for source in sources], dtype=float)
+            sums = np.array([by_source.get(source, (0, 0.0)) for source in sources], dtype=float)
+            return sums if sums[:, 0].any() else None
         if self.name in outcome.scores:
             return np.array([(1.0, outcome.scores[self.name])] * len(sources))
         return None
