@@ -158,7 +158,7 @@ def start_job(job: Job, slot: int, data: StudyData, tasks: StudyTasks, num_cards
 
     def work() -> None:
         if num_cards:
-            os.environ["CUDA_VISIBLE_DEVICES"] = str(slot % num_cards)
+            os.environ["CUDA_VISIBLE_DEVICES"] = card_name(slot % num_cards)
         device = torch.device("cuda" if num_cards else "cpu")
         outcome = run_variant(data, tasks, job.variant, job.seed, job.settings, device)
         sender.send(outcome.to_json())
@@ -294,6 +294,12 @@ def count_gpus() -> int:
     """Ask a process of its own: one that has asked CUDA anything must not fork."""
     command = [sys.executable, "-c", "import torch; print(torch.cuda.device_count())"]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def card_name(index: int) -> str:
+    """Return what CUDA_VISIBLE_DEVICES calls one of the cards that this process may use."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return visible.split(",")[index] if visible else str(index)
 
 
 def check_cards() -> None:

@@ -20,8 +20,8 @@ class StudySettings:
     preset: str = "paper"
     num_updates: int = 1300
     batch_size: int = 512  # windows of an update
-    learning_rate: float = 5e-4  # highest
-    warmup_share: float = 0.1  # of the updates
+    learning_rate: float = 4e-4  # highest
+    warmup_share: float = 0.15  # of the updates
     num_questions: int = 2000  # of each task and split
     num_examples: int = 6000  # that the tasks with a fine-tune draw from the train split
     tune_updates: int = 150  # 0: no task that needs a fine-tune is asked
