@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from prefect import flow, get_run_logger, runtime, task
-from pydantic import AfterValidator, PositiveInt
+from pydantic import AfterValidator, NonNegativeInt, PositiveInt
 
 from flows.child_process import run_module
 from flows.parameters import BatchSize, LearningRate, Preset
@@ -85,6 +85,7 @@ def ablation(
     batch_size: BatchSize = 32,
     learning_rate: LearningRate = 1e-3,
     num_questions: PositiveInt = 500,
+    tune_updates: NonNegativeInt = 150,
     runs_dir: Path = Path("runs"),
 ) -> str:
     """Train the same model with and without parts of its graph, and compare on held-out code.
@@ -99,6 +100,7 @@ def ablation(
         batch_size: Windows of one update.
         learning_rate: Highest rate of the schedule.
         num_questions: Questions of each task.
+        tune_updates: Updates of each task's fine-tune; 0 leaves out the tasks that need one.
         runs_dir: Folder that holds the outcomes, each flow run in a folder of its own.
     """
     settings = StudySettings(
@@ -107,6 +109,7 @@ def ablation(
         batch_size=batch_size,
         learning_rate=learning_rate,
         num_questions=num_questions,
+        tune_updates=tune_updates,
     )
     digest = open_dataset(data_path).digest
     folder = runs_dir / f"ablation-{str(runtime.flow_run.id)[:8]}"

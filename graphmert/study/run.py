@@ -7,10 +7,9 @@ import argparse
 import dataclasses
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +17,7 @@ from torch import Tensor
 from graph_builder.errors import UserError
 from graph_builder.whole_file import write_whole
 from graphmert.data.batches import epoch_batches
+from graphmert.data.packing import PackedRows
 from graphmert.data.windows import WindowTable
 from graphmert.evaluation.code_search import score_search, tune_search
 from graphmert.evaluation.device import usable_device
@@ -38,6 +38,7 @@ from graphmert.study.tasks import SplitTasks, StudyTasks, make_tasks
 from graphmert.study.variants import FULL, VARIANTS, Variant, find_variant
 from graphmert.training.compilation import compile_model
 from graphmert.training.console import say
+from graphmert.training.masking import MaskSettings
 from graphmert.training.passes import passes_of_updates
 from graphmert.training.schedule import learning_rate
 from graphmert.training.settings import TrainSettings
@@ -140,7 +141,7 @@ def train_for(
 
 def _endless_passes(
     model: GraphMERTModel, table: WindowTable, settings: TrainSettings
-) -> Iterator[Any]:
+) -> Iterator[list[PackedRows]]:
     """Yield the passes of one update after another, one epoch after another."""
     # By the number of roots, which is the same for all variants, as their order has to be.
     num_roots: Tensor = table.root_offsets.diff()
@@ -217,7 +218,7 @@ def _tuned_reports(
     """Yield what is asked after a fine-tune: by task, the report of each split."""
     tuning, masks = settings.tuning(seed), settings.masks(data)
 
-    def on_each(ask: Any) -> dict[str, TaskReport]:
+    def on_each(ask: Callable[[SplitTasks, WindowTable], TaskReport]) -> dict[str, TaskReport]:
         return {split: ask(own, views.held_out[split]) for split, own in tasks.held_out.items()}
 
     def ask_search(own: SplitTasks, table: WindowTable) -> TaskReport:
@@ -240,7 +241,7 @@ def _tuned_reports(
         yield "tails", on_each(ask_tails)
 
 
-def _evaluation_masks(masks: Any, variant: Variant) -> Any:
+def _evaluation_masks(masks: MaskSettings, variant: Variant) -> MaskSettings:
     """Relations that stand there as text cannot be asked for."""
     return replace(masks, mnm_share=0.0) if variant.are_facts_text else masks
 
