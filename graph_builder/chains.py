@@ -127,6 +127,7 @@ def window_id(source: str, path: str, window_index: int) -> int:
 def _read_file(shared: _Source, path: str, source: SourceText) -> _File:
     facts, encoded = shared.repository.file(path), encode(shared.tokenizer, source)
     triples, references = shared.repository.triples(path), shared.repository.references(path)
+    shared.counts.add_file(triples)
     line_feeds = np.flatnonzero(np.frombuffer(source.data, dtype=np.uint8) == ord("\n"))
     return _File(
         path=path,

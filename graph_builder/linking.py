@@ -18,7 +18,7 @@ from graph_builder.entities import Reference, Triple
 from graph_builder.knowledge import ChosenFact, Key, in_hash_order
 from graph_builder.layout import ChainLayout
 from graph_builder.mentions import Mention, WindowMentions
-from graph_builder.relations import RELATION_NAMES
+from graph_builder.relations import INSTANTIATES, RELATION_NAMES
 from graph_builder.spelling import Spelling, Spellings
 
 # Outcomes. A cut triple has its first leaves, as many as a root holds; it does not count as placed.
@@ -54,6 +54,11 @@ class LinkCounts:
 
     triples: Counter[tuple[str, int]] = field(default_factory=Counter)  # (outcome, relation)
     facts: Counter[tuple[str, int]] = field(default_factory=Counter)
+    instantiations: Counter[bool] = field(default_factory=Counter)  # of files: is it a guess
+
+    def add_file(self, triples: Iterable[Triple]) -> None:
+        """Count what a file states, before it is cut into windows."""
+        self.instantiations.update(t.is_guess for t in triples if t.relation == INSTANTIATES)
 
     def placed(self) -> dict[str, int]:
         """Return the number of the windows' own triples that were placed whole, by relation."""

@@ -25,6 +25,7 @@ from graph_builder.extract_calls import BUILTIN_TYPES, is_capwords
 from graph_builder.extract_settle import STARS
 from graph_builder.relations import CALLS, FLOWS_TO, INSTANTIATES
 from graph_builder.resolution import Entity, EntityKind, Resolver
+from graph_builder.stdlib_names import stdlib_names
 
 # site, relation, spans, names: no two triples of a file agree in all of them.
 RECEIVERS = INSTANCE_RECEIVER + CLASS_RECEIVER
@@ -49,13 +50,41 @@ class Repository:
         found = list(self.files[at].triples)
         for call in self.files[at].calls:
             entity = self._resolver.resolve(at, call.target)
-            relation, is_guess = _relation(call, entity)
+            relation, is_guess = self._relation(call, entity)
             span = call.head_start, call.head_end, call.start, call.end, call.start
             found.append(Triple(call.head, relation, call.callee, *span, is_guess))
             if call.arguments and entity is not None:
                 found.extend(self._passed(at, call, entity))
         found.sort(key=_IN_ORDER)
         return found
+
+    def _relation(self, call: CallSite, entity: Entity | None) -> tuple[int, bool]:
+        """Return the relation of a call to what its callee leads to, and whether it is a guess."""
+        if entity is None:
+            if call.target.startswith(STARS) and call.callee in BUILTIN_TYPES:
+                return INSTANTIATES, False
+        elif entity.kind in (EntityKind.CLASS, EntityKind.OPAQUE_CLASS):
+            return INSTANTIATES, False
+        elif entity.kind == EntityKind.FUNCTION:
+            return CALLS, False
+        elif entity.name and (is_class := self._is_class(entity.name)) is not None:
+            return (INSTANTIATES if is_class else CALLS), False
+        is_class = is_capwords(call.callee)
+        return (INSTANTIATES if is_class else CALLS), is_class
+
+    def _is_class(self, name: str) -> bool | None:
+        """Tell whether a name of which no definition is here is a class; None: nobody says."""
+        return stdlib_names().get(name, True if name in self._used_as_classes else None)
+
+    @cached_property
+    def _used_as_classes(self) -> frozenset[str]:
+        """The names without a definition here that some file uses as only a class can be."""
+        found = (
+            self._resolver.resolve(at, target)
+            for at, facts in enumerate(self.files)
+            for target in (*facts.class_uses, *(base for _, base in facts.bases))
+        )
+        return frozenset(entity.name for entity in found if entity is not None and entity.name)
 
     def _passed(self, at: int, call: CallSite, entity: Entity) -> Iterator[Triple]:
         """Yield a flow from each argument to the parameter that it binds to."""
@@ -113,8 +142,9 @@ class Repository:
     def facts(self, entity: str) -> list[Fact]:
         """Return what the repository states about the entity of that qualified name.
 
-        Of a function: parameters, their types, what it returns and what contains it; of a class:
-        bases, fields, what it contains and what contains it; of a module: what it contains.
+        Of a function: parameters, what it returns and what contains it; of a class: bases, fields,
+        what it contains and what contains it; of a module: what it contains. Types of parameters
+        are none: their head is the parameter, and a mention of the function does not name that.
         """
         found: dict[tuple[str, int, str, bool], Fact] = {}
         for at, definition in self._places.get(entity, ()):
@@ -152,15 +182,3 @@ class Repository:
                 by_definition[statement.definition].append(statement)
             self._statements[at] = by_definition
         return self._statements[at]
-
-
-def _relation(call: CallSite, entity: Entity | None) -> tuple[int, bool]:
-    """Return the relation of a call to what its callee leads to, and whether that is a guess."""
-    if entity is not None and entity.kind in (EntityKind.CLASS, EntityKind.OPAQUE_CLASS):
-        return INSTANTIATES, False
-    if entity is not None and entity.kind == EntityKind.FUNCTION:
-        return CALLS, False
-    if entity is None and call.target.startswith(STARS) and call.callee in BUILTIN_TYPES:
-        return INSTANTIATES, False
-    is_class = is_capwords(call.callee)
-    return (INSTANTIATES if is_class else CALLS), is_class
