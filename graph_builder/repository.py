@@ -44,6 +44,15 @@ class Repository:
     def file(self, path: str) -> FileFacts:
         return self.files[self._at[path]]
 
+    def resolve(self, path: str, target: str) -> Entity | None:
+        """Return what a target of the file leads to; None: nothing that is known."""
+        return self._resolver.resolve(self._at[path], target)
+
+    def linearized(self, path: str, definition: int) -> list[tuple[str, int]]:
+        """Return a class of the file and its bases here, in the order of method lookup."""
+        classes = self._resolver.linearized(Entity(EntityKind.CLASS, self._at[path], definition))
+        return [(self.files[each.file].path, each.definition) for each in classes]
+
     def triples(self, path: str) -> list[Triple]:
         """Return all triples that the file states, in the order of their sites."""
         at = self._at[path]
@@ -54,7 +63,7 @@ class Repository:
             span = call.head_start, call.head_end, call.start, call.end, call.start
             found.append(Triple(call.head, relation, call.callee, *span, is_guess))
             if call.arguments and entity is not None:
-                found.extend(self._passed(at, call, entity))
+                found.extend(triple for triple, _ in self._passed(at, call, entity))
         found.sort(key=_IN_ORDER)
         return found
 
@@ -67,12 +76,12 @@ class Repository:
             return INSTANTIATES, False
         elif entity.kind == EntityKind.FUNCTION:
             return CALLS, False
-        elif entity.name and (is_class := self._is_class(entity.name)) is not None:
+        elif entity.name and (is_class := self.is_class(entity.name)) is not None:
             return (INSTANTIATES if is_class else CALLS), False
         is_class = is_capwords(call.callee)
         return (INSTANTIATES if is_class else CALLS), is_class
 
-    def _is_class(self, name: str) -> bool | None:
+    def is_class(self, name: str) -> bool | None:
         """Tell whether a name of which no definition is here is a class; None: nobody says."""
         return stdlib_names().get(name, True if name in self._used_as_classes else None)
 
@@ -86,8 +95,17 @@ class Repository:
         )
         return frozenset(entity.name for entity in found if entity is not None and entity.name)
 
-    def _passed(self, at: int, call: CallSite, entity: Entity) -> Iterator[Triple]:
-        """Yield a flow from each argument to the parameter that it binds to."""
+    def passed_on(self, path: str) -> Iterator[tuple[Triple, str]]:
+        """Yield each flow from an argument to a parameter, and the function that has it."""
+        at = self._at[path]
+        for call in self.files[at].calls:
+            entity = self._resolver.resolve(at, call.target) if call.arguments else None
+            if entity is not None:
+                for triple, function in self._passed(at, call, entity):
+                    yield triple, self.qualified_name(function)
+
+    def _passed(self, at: int, call: CallSite, entity: Entity) -> Iterator[tuple[Triple, Entity]]:
+        """Yield a flow from each argument to the parameter that it binds to, and its function."""
         function = self._called_function(entity)
         if function is None:
             return
@@ -104,7 +122,8 @@ class Repository:
                 is_here = function.file == at
                 tail = (parameter.start, parameter.end) if is_here else (NO_SPAN, NO_SPAN)
                 head = argument.start, argument.end
-                yield Triple(argument.name, FLOWS_TO, parameter.name, *head, *tail, argument.start)
+                flow = (argument.name, FLOWS_TO, parameter.name, *head, *tail, argument.start)
+                yield Triple(*flow), function
 
     def _called_function(self, entity: Entity) -> Entity | None:
         """Return the function that a call of `entity` runs: for a class its `__init__`."""
@@ -125,7 +144,7 @@ class Repository:
         while True:
             entity = self._resolver.resolve(at, target)
             if entity is not None and entity.kind <= EntityKind.FUNCTION:
-                return Reference(used.start, end, self._qualified_name(entity))
+                return Reference(used.start, end, self.qualified_name(entity))
             name, _, last = name.rpartition(".")
             target = target[: -len(last) - 1]
             end -= len(last.encode()) + 1
@@ -133,7 +152,8 @@ class Repository:
             if not name or is_spread or target[-1:] in ("", ":") or ":" not in target:
                 return None
 
-    def _qualified_name(self, entity: Entity) -> str:
+    def qualified_name(self, entity: Entity) -> str:
+        """Return the name of a module, class or function of this repository."""
         facts = self.files[entity.file]
         if entity.definition < 0:
             return facts.module

@@ -72,8 +72,25 @@ class Resolver:
         self._modules: dict[str, list[int]] = defaultdict(list)
         for at, facts in enumerate(files):
             self._modules[facts.module].append(at)
+        for module, at in self._in_namespaces():
+            self._modules[module].append(at)
         self._orders: dict[tuple[int, int], list[Entity]] = {}
         self._under_way: set[tuple[int, str]] = set()
+
+    def _in_namespaces(self) -> Iterator[tuple[str, int]]:
+        """Yield the names by which files below a folder without `__init__.py` are imported too.
+
+        Such a folder in a package, or beside one, is a namespace package: what other modules count
+        from, its files count from as well.
+        """
+        roots = {index.root for index in self.files}
+        for at, index in enumerate(self.files):
+            folders = index.root.split("/") if index.root else []
+            for depth in range(len(folders)):
+                if "/".join(folders[:depth]) in roots:
+                    module = ".".join([*folders[depth:], index.facts.module])
+                    if module not in self._modules:
+                        yield module, at
 
     def resolve(self, file: int, target: str) -> Entity | None:
         """Return what `target`, as used in `file`, leads to; None: nothing that is known."""
