@@ -121,14 +121,21 @@ class WindowLinker:
             self._counts.facts[outcome, chosen.fact.relation] += 1
 
     def _add_local(self, triple: Triple) -> str:
+        """Hang a triple at its head, or at its tail; cut what it spells only where both would."""
         key = triple.head, triple.relation, triple.tail
-        at_head = self._mentions.of(triple.head, triple.head_start, triple.head_end)
-        outcome = self._place(key, at_head, is_reversed=False)
-        if outcome in (PLACED, CUT):
-            return outcome
-        at_tail = self._mentions.of(triple.tail, triple.tail_start, triple.tail_end)
-        reversed_outcome = self._place(key, at_tail, is_reversed=True)
-        return outcome if reversed_outcome == NO_MENTION else reversed_outcome
+        fits = [self._fits(triple.tail), self._fits(triple.head)]  # at the head, at the tail
+        outcomes = []
+        for is_reversed in sorted((False, True), key=lambda is_reversed: not fits[is_reversed]):
+            at = triple[5:7] if is_reversed else triple[3:5]
+            mentions = self._mentions.of(triple.tail if is_reversed else triple.head, *at)
+            outcomes.append(self._place(key, mentions, is_reversed))
+            if outcomes[-1] in (PLACED, CUT):
+                return outcomes[-1]
+        return NO_MENTION if set(outcomes) == {NO_MENTION} else NO_ROOM
+
+    def _fits(self, name: str) -> bool:
+        """Return whether the slots of one root hold all tokens of a name."""
+        return len(self._spellings.of(name).ids) <= self._layout.leaves_per_root
 
     def _add_knowledge(self, chosen: ChosenFact) -> str:
         found = (self._mentions.of_reference(r.start, r.end) for r in chosen.references)

@@ -148,6 +148,37 @@ def test_a_long_name_keeps_its_last_parts(tokenizer: Tokenizer) -> None:
     assert bench.counts.unplaced()[CUT]["contains"] == 1
 
 
+LONG = "quite_a_long_name_that_takes_more_tokens_than_seven"
+
+
+def test_a_name_that_no_root_can_hold_is_not_spelled_where_the_other_end_can_be(
+    tokenizer: Tokenizer,
+) -> None:
+    bench = Bench(tokenizer, f"def f(): {LONG}()")
+    [linked] = bench.link(bench.triple("f", CALLS, LONG))
+    assert linked.is_reversed
+    assert linked.root in bench.mentions.of_name(LONG)[0].roots
+    assert decode_bytes(tokenizer, linked.spelling.ids) == b" f"
+    assert bench.counts.triples == {(PLACED, CALLS): 1}
+
+
+def test_a_name_is_cut_only_where_neither_end_can_be_spelled(tokenizer: Tokenizer) -> None:
+    bench = Bench(tokenizer, f"def {LONG}(): {LONG}_too(); x = 1")
+    outcomes = {
+        (LONG, f"{LONG}_too"): CUT,
+        ("f", LONG): PLACED,  # at its tail: the head is elsewhere, and short
+        (LONG, "x"): PLACED,
+        ("elsewhere", f"{LONG}_two"): NO_MENTION,
+        (LONG, "elsewhere"): PLACED,
+        ("elsewhere", LONG): PLACED,
+        (f"{LONG}_elsewhere", LONG): CUT,  # the head is spelled, which is the one that is long
+    }
+    for (head, tail), outcome in outcomes.items():
+        bench = Bench(tokenizer, bench.code)
+        bench.link(bench.triple(head, CALLS, tail))
+        assert bench.counts.triples == {(outcome, CALLS): 1}, (head, tail)
+
+
 def test_what_finds_no_place_is_counted(tokenizer: Tokenizer) -> None:
     bench = Bench(tokenizer, "a = b", layout=ChainLayout(128, 1))
     lost = bench.triple("x", FLOWS_TO, "y")

@@ -7,7 +7,6 @@ import pytest
 from extracted_rows import repository_of, said
 
 from graph_builder.entities import FileFacts
-from graph_builder.graph_export import to_networkx
 from graph_builder.relations import RELATION_NAMES
 from graph_builder.repository import Repository
 
@@ -434,14 +433,3 @@ def test_file_facts_are_plain_data() -> None:
 
     plain = {name: listed(value) for name, value in asdict(facts).items() if name != "definitions"}
     assert json.loads(json.dumps(plain)) == plain
-
-
-def test_graph_has_an_edge_for_each_distinct_triple() -> None:
-    graph = to_networkx(
-        repository_of({"m.py": "class A: pass\ndef f():\n    A()\n    A()\n    g()"})
-    )
-    assert graph.nodes["A"]["kind"] == "class"
-    assert graph.nodes["m"]["kind"] == "module"
-    assert "kind" not in graph.nodes["g"]
-    assert graph.edges["f", "A", "instantiates"]["count"] == 2
-    assert graph.number_of_edges() == 4
