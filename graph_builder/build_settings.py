@@ -24,6 +24,7 @@ _VIEWS: Final = frozenset(
         "graph_export",
         "stats",
         "stats_page",
+        "stats_plots",
         "stdlib_stubs",
         "summary",
         "triple_lines",

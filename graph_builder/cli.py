@@ -102,9 +102,15 @@ def _inspect(options: argparse.Namespace) -> int:
 
 
 def _stats(options: argparse.Namespace) -> int:
-    from graph_builder.stats import text  # noqa: PLC0415 (pandas, for this alone)
+    from graph_builder.stats import Statistics  # noqa: PLC0415 (pandas, for this alone)
 
-    print(text(open_dataset(options.dataset)))
+    statistics = Statistics(open_dataset(options.dataset))
+    if options.html is not None:
+        from graph_builder.stats_page import write_page  # noqa: PLC0415 (matplotlib, for this)
+
+        write_page(statistics, options.html)
+        _say(f"wrote {options.html}")
+    print(statistics.text())
     return OK
 
 
@@ -151,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("--split", default="train", help="train, validation or test")
     stats = _add(commands, "stats", _stats, "show the statistics of a data set")
     stats.add_argument("dataset", type=Path, metavar="DATASET")
+    stats.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots too")
     graph = _add(commands, "graph", _graph, "export the graph of one source, its names resolved")
     graph.add_argument("source", metavar="SPEC", help=FORMS)
     graph.add_argument(
