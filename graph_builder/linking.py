@@ -22,11 +22,15 @@ from graph_builder.relations import INSTANTIATES, RELATION_NAMES
 from graph_builder.spelling import Spelling, Spellings
 
 # Outcomes. A cut triple has its first leaves, as many as a root holds; it does not count as placed.
+# One that hangs on its tail counts where its leaves spell the last parts of its head, all that fit:
+# of a module with a long path they are what the window itself calls it.
 PLACED: Final = "placed"
+SHORTENED: Final = "placed, the last parts of its head alone"
 CUT: Final = "tail longer than a root's slots"
 NO_MENTION: Final = "not mentioned in the window"
 NO_ROOM: Final = "no free slots"
 STATED_HERE: Final = "stated in the window too"  # knowledge only
+_LOSSES: Final = (PLACED, SHORTENED, CUT)  # of a name's tokens: none, some, the more so
 UNPLACED_REASONS: Final = (CUT, NO_MENTION, NO_ROOM)
 
 
@@ -61,8 +65,13 @@ class LinkCounts:
         self.instantiations.update(t.is_guess for t in triples if t.relation == INSTANTIATES)
 
     def placed(self) -> dict[str, int]:
-        """Return the number of the windows' own triples that were placed whole, by relation."""
-        return self._of_outcome(PLACED)
+        """Return the number of the windows' own triples that were placed, by relation."""
+        whole, shortened = self._of_outcome(PLACED), self.shortened()
+        return {name: whole[name] + shortened[name] for name in RELATION_NAMES}
+
+    def shortened(self) -> dict[str, int]:
+        """Return the number of those placed that spell the last parts of their head alone."""
+        return self._of_outcome(SHORTENED)
 
     def unplaced(self) -> dict[str, dict[str, int]]:
         """Return, by reason and relation, the number of those that were not."""
@@ -121,21 +130,31 @@ class WindowLinker:
             self._counts.facts[outcome, chosen.fact.relation] += 1
 
     def _add_local(self, triple: Triple) -> str:
-        """Hang a triple at its head, or at its tail; cut what it spells only where both would."""
+        """Hang a triple on its head or its tail, first where its leaves lose less of a name."""
         key = triple.head, triple.relation, triple.tail
-        fits = [self._fits(triple.tail), self._fits(triple.head)]  # at the head, at the tail
-        outcomes = []
-        for is_reversed in sorted((False, True), key=lambda is_reversed: not fits[is_reversed]):
-            at = triple[5:7] if is_reversed else triple[3:5]
-            mentions = self._mentions.of(triple.tail if is_reversed else triple.head, *at)
-            outcomes.append(self._place(key, mentions, is_reversed))
-            if outcomes[-1] in (PLACED, CUT):
-                return outcomes[-1]
-        return NO_MENTION if set(outcomes) == {NO_MENTION} else NO_ROOM
+        outcomes = set()
+        for is_reversed in self._directions(key):
+            name, at = (triple.tail, triple[5:7]) if is_reversed else (triple.head, triple[3:5])
+            outcome = self._place(key, self._mentions.of(name, *at), is_reversed)
+            if outcome not in (NO_MENTION, NO_ROOM):
+                return outcome
+            outcomes.add(outcome)
+        return NO_ROOM if NO_ROOM in outcomes else NO_MENTION
 
-    def _fits(self, name: str) -> bool:
-        """Return whether the slots of one root hold all tokens of a name."""
-        return len(self._spellings.of(name).ids) <= self._layout.leaves_per_root
+    def _directions(self, key: Key) -> tuple[bool, bool]:
+        at_head = _LOSSES.index(self._spelled(key, is_reversed=False)[1])
+        if at_head and _LOSSES.index(self._spelled(key, is_reversed=True)[1]) < at_head:
+            return True, False
+        return False, True
+
+    def _spelled(self, key: Key, is_reversed: bool) -> tuple[Spelling, str]:
+        """Return what the leaves of a triple spell, and the outcome where they find a place."""
+        name, max_tokens = key[0] if is_reversed else key[2], self._layout.leaves_per_root
+        leaves = self._spellings.fitting(name, max_tokens)
+        if leaves is self._spellings.of(name):
+            return leaves, PLACED
+        last = self._spellings.of(name.rpartition(".")[2])
+        return leaves, SHORTENED if is_reversed and len(last.ids) <= max_tokens else CUT
 
     def _add_knowledge(self, chosen: ChosenFact) -> str:
         found = (self._mentions.of_reference(r.start, r.end) for r in chosen.references)
@@ -146,8 +165,7 @@ class WindowLinker:
         self, key: Key, mentions: Iterable[Mention], is_reversed: bool, is_knowledge: bool = False
     ) -> str:
         head, relation, tail = key
-        name = head if is_reversed else tail
-        leaves = self._spellings.fitting(name, self._layout.leaves_per_root)
+        leaves, outcome = self._spelled(key, is_reversed)
         num_slots = len(leaves.ids)
         place = self._find_slots(mentions, num_slots)
         if isinstance(place, str):
@@ -157,7 +175,7 @@ class WindowLinker:
         self._linked.append(
             LinkedTriple(head, relation, tail, root, mention, leaves, is_reversed, is_knowledge)
         )
-        return PLACED if leaves is self._spellings.of(name) else CUT
+        return outcome
 
     def _find_slots(self, mentions: Iterable[Mention], num_slots: int) -> tuple[int, Mention] | str:
         """Return the first root with room and the mention that it is in, or why there is none."""

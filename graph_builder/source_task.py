@@ -81,5 +81,6 @@ def _write_source(
             "guessed": counts.instantiations[True],
         },
         placed=placed,
+        shortened=counts.shortened(),
         unplaced=unplaced,
     )
