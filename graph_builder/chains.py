@@ -14,7 +14,8 @@ from tokenizers import Tokenizer
 
 from graph_builder.layout import ChainLayout
 from graph_builder.link_input import LinkInput, link_input
-from graph_builder.link_kernel import Linked, Rules, link_windows
+from graph_builder.link_kernel import Linked, link_windows
+from graph_builder.link_tables import Rules
 from graph_builder.linking import LinkCounts
 from graph_builder.record import SCHEMA, ChainGraph
 from graph_builder.record_kernel import Leaves, Roots, record_arrays
@@ -56,6 +57,8 @@ def chain_table(
     roots, leaves = record_arrays(found.tables, rules, linked, special.start, special.end)
     if counts is not None:
         counts.add(linked)
+        for file in found.files:
+            counts.add_file(file.stated)
     columns = {
         **_window_columns(source, revision, found),
         **_array_columns(roots, leaves, linked),

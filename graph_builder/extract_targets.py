@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from tree_sitter import Node
 
 from graph_builder.extract_bindings import UNDECLARED, Bound, Scope, ScopeKind, Span
-from graph_builder.extract_names import elements, root_name, unwrap, written
+from graph_builder.extract_names import elements, note_classes, root_name, unwrap, written
 from graph_builder.extract_types import annotate
 from graph_builder.extract_walk import NameUse, PendingCall, Uses, Walk
 from graph_builder.relations import DECLARES, HAS_FIELD, HAS_TYPE
@@ -333,9 +333,11 @@ def visit_except(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:
     for child in node.children:
         if child.type == "as_pattern":
             walk.visit(child.children[0], scope, None)
+            note_classes(walk, child.children[0], scope)
             bind_target(walk, child.children[-1], scope)
         else:
             walk.visit(child, scope, None)
+            note_classes(walk, child, scope)
 
 
 def visit_type_alias(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:

@@ -7,7 +7,9 @@ import zlib
 from typing import Final
 
 import numpy as np
-from graph_builder.link_tables import Array, inner
+
+from graph_builder.compiled import inner
+from graph_builder.link_tables import Array
 
 # What one byte does to a CRC-32, out of the CRC-32 of single bytes.
 _CRC_TABLE: Final = np.array(

@@ -7,16 +7,16 @@ folder), so later processes only load it.
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from graph_builder.compiled import inner, kept
 from graph_builder.hash_order import (
     NO_SALT,
-    is_equal,
     keep_last_of_equals,
     sort_by_hash,
     turn_equal_pairs,
 )
-from graph_builder.link_tables import KEY, PLACE, Array, Tables, inner
+from graph_builder.knowledge import choose_facts, has_equal, sorted_facts, tokens_of_reference
+from graph_builder.link_tables import KEY, PLACE, Array, Rules, Tables, num_leaves
 
 # Outcomes; `linking.OUTCOMES` has their names in this order.
 PLACED: Final = 0
@@ -25,18 +25,6 @@ NO_MENTION: Final = 2
 NO_ROOM: Final = 3
 STATED_HERE: Final = 4
 NUM_OUTCOMES: Final = 5
-
-
-class Rules(NamedTuple):
-    """The settings of linking, as numbers."""
-
-    num_roots: int
-    leaves_per_root: int
-    max_knowledge_leaves: int
-    num_relations: int
-    num_texts: int
-    has_local: bool
-    has_knowledge: bool
 
 
 class Linked(NamedTuple):
@@ -58,7 +46,7 @@ class Mention(NamedTuple):
     outcome: int
 
 
-@njit(cache=True)
+@kept
 def link_windows(tables: Tables, rules: Rules) -> Linked:
     """Place the triples and facts of every window."""
     num_windows = tables.windows.size
@@ -68,7 +56,7 @@ def link_windows(tables: Tables, rules: Rules) -> Linked:
     bounds = np.zeros(num_windows + 1, dtype=np.int32)
     triple_counts = np.zeros((NUM_OUTCOMES, rules.num_relations), dtype=np.int64)
     fact_counts = np.zeros((NUM_OUTCOMES, rules.num_relations), dtype=np.int64)
-    fact_order = _sorted_facts(tables)
+    fact_order = sorted_facts(tables)
     for window in range(num_windows):
         free = np.full(rules.num_roots, rules.leaves_per_root, dtype=np.int32)
         local = np.empty(0, dtype=np.int32)
@@ -77,7 +65,7 @@ def link_windows(tables: Tables, rules: Rules) -> Linked:
             local = _distinct_triples(tables, window)
             num = _place_local(tables, window, local, free, keys, found, triple_counts)
         if rules.has_knowledge:
-            chosen = _choose_facts(tables, rules, window, fact_order)
+            chosen = choose_facts(tables, rules, window, fact_order)
             num = _place_facts(tables, window, chosen, local, free, keys, found, num, fact_counts)
         first = bounds[window]
         bounds[window + 1] = first + num
@@ -124,33 +112,40 @@ def _place_local(
     found: Array,
     counts: Array,
 ) -> int:
-    """Place triples; return how many are placed."""
-    num = 0
+    """Hang each triple at its head, or at its tail; return how many are placed.
+
+    What it spells is cut only where both would be.
+    """
+    num, names = 0, tables.names
     for triple in local:
-        key, spans = tables.triples[triple], tables.triple_spans[triple]
-        room = _num_leaves(tables, key.tail)
-        mention = _find(tables, window, key.head, spans.head_start, spans.head_end, room, free)
-        is_reversed = False
-        if mention.root < 0:
-            room = _num_leaves(tables, key.head)
-            turned = _find(tables, window, key.tail, spans.tail_start, spans.tail_end, room, free)
-            if turned.outcome != NO_MENTION:
-                mention, is_reversed = turned, True
+        key = tables.triples[triple]
+        is_reversed = names[key.tail].is_cut and not names[key.head].is_cut
+        mention = _find_end(tables, window, triple, is_reversed, free)
         outcome = mention.outcome
+        if mention.root < 0:
+            is_reversed = not is_reversed
+            mention = _find_end(tables, window, triple, is_reversed, free)
+            outcome = max(outcome, mention.outcome)
         if mention.root >= 0:
             leaves = key.head if is_reversed else key.tail
-            free[mention.root] -= room
+            free[mention.root] -= num_leaves(tables, leaves)
             _note(found, num, mention, is_reversed, False)
             keys[num] = key
             num += 1
-            outcome = CUT if tables.names[leaves].is_cut else PLACED
+            outcome = CUT if names[leaves].is_cut else PLACED
         counts[outcome, key.relation] += 1
     return num
 
 
 @inner
-def _num_leaves(tables: Tables, name: int) -> int:
-    return tables.names[name].end_leaf - tables.names[name].first_leaf
+def _find_end(tables: Tables, window: int, triple: int, is_tail: bool, free: Array) -> Mention:
+    """Return a root with room for the other end at the mentions of a triple's head or tail."""
+    key, spans = tables.triples[triple], tables.triple_spans[triple]
+    if is_tail:
+        room = num_leaves(tables, key.head)
+        return _find(tables, window, key.tail, spans.tail_start, spans.tail_end, room, free)
+    room = num_leaves(tables, key.tail)
+    return _find(tables, window, key.head, spans.head_start, spans.head_end, room, free)
 
 
 @inner
@@ -258,123 +253,6 @@ def _try_roots(first_root: int, num_roots: int, room: int, free: Array) -> Menti
 
 
 @inner
-def _sorted_facts(tables: Tables) -> Array:
-    """Return all facts, those of each entity in hash order."""
-    facts, names, name_bytes = tables.facts, tables.names, tables.name_bytes
-    order = np.arange(facts.size).astype(np.int32)
-    for entity in tables.entities:
-        mine = order[entity.first_fact : entity.end_fact]
-        sort_by_hash(facts, mine, mine.size, NO_SALT, names, name_bytes)
-        turn_equal_pairs(facts, mine, mine.size, NO_SALT, names, name_bytes)
-    return order
-
-
-@inner
-def _choose_facts(tables: Tables, rules: Rules, window: int, fact_order: Array) -> Array:
-    """Return the facts for a window, in hash order: the rule is that of `knowledge.py`."""
-    facts, places = tables.facts, tables.fact_places
-    entities = _entities_of(tables, window)
-    room = _room_of(tables, rules, window, entities)
-    next_facts = np.empty(entities.size, dtype=np.int32)
-    for at in range(entities.size):
-        next_facts[at] = tables.entities[entities[at]].first_fact
-    left, num = rules.max_knowledge_leaves, 0
-    chosen = np.empty(left, dtype=np.int32)
-    for _ in range(rules.max_knowledge_leaves):  # one turn of each entity
-        is_over = True
-        for at in range(entities.size):
-            end = tables.entities[entities[at]].end_fact
-            while next_facts[at] < end and _is_here(tables, window, fact_order[next_facts[at]]):
-                next_facts[at] += 1
-            if next_facts[at] == end:
-                continue
-            is_over = False
-            fact = fact_order[next_facts[at]]
-            next_facts[at] += 1
-            leaves = facts[fact].head if places[fact].is_reversed else facts[fact].tail
-            num_leaves = _num_leaves(tables, leaves)
-            if num_leaves <= min(left, room[at]) and not _has(facts, chosen[:num], facts[fact]):
-                chosen[num] = fact
-                num += 1
-                left -= num_leaves
-                room[at] -= num_leaves
-        if is_over or left == 0:
-            break
-    sort_by_hash(facts, chosen, num, NO_SALT, tables.names, tables.name_bytes)
-    turn_equal_pairs(facts, chosen, num, NO_SALT, tables.names, tables.name_bytes)
-    return chosen[:num]
-
-
-@inner
-def _entities_of(tables: Tables, window: int) -> Array:
-    """Return the entities that the window's references lead to, sorted by hash, then by name."""
-    this, entities = tables.windows[window], tables.entities
-    found = np.empty(this.end_reference - this.first_reference, dtype=np.int32)
-    num = 0
-    for at in range(this.first_reference, this.end_reference):
-        entity = tables.references[at].entity
-        to = num
-        while to > 0 and (
-            entities[found[to - 1]].hash > entities[entity].hash
-            or (entities[found[to - 1]].hash == entities[entity].hash and found[to - 1] > entity)
-        ):
-            to -= 1
-        if to > 0 and found[to - 1] == entity:
-            continue
-        for later in range(num, to, -1):
-            found[later] = found[later - 1]
-        found[to] = entity
-        num += 1
-    return found[:num]
-
-
-@inner
-def _room_of(tables: Tables, rules: Rules, window: int, entities: Array) -> Array:
-    """Return the slots, taken or free, at the mentions of each entity."""
-    this = tables.windows[window]
-    room = np.zeros(entities.size, dtype=np.int32)
-    for reference in range(this.first_reference, this.end_reference):
-        first, end = _tokens_of_reference(tables, window, reference)
-        if this.first_token <= first < end <= this.end_token:
-            for at in range(entities.size):
-                if entities[at] == tables.references[reference].entity:
-                    room[at] += (end - first) * rules.leaves_per_root
-    return room
-
-
-@inner
-def _tokens_of_reference(tables: Tables, window: int, reference: int) -> tuple[int, int]:
-    """Return the tokens of the last word of a reference; none where it has no word."""
-    words, span, this = tables.words, tables.references[reference], tables.windows[window]
-    first, end = this.file_word, this.file_end_word
-    while first < end:
-        middle = (first + end) // 2
-        if words[middle].start >= span.end:
-            end = middle
-        else:
-            first = middle + 1
-    word = first - 1
-    if word < this.file_word or words[word].start < span.start:
-        return np.int64(0), np.int64(0)
-    return np.int64(words[word].first_token), np.int64(words[word].end_token)
-
-
-@inner
-def _is_here(tables: Tables, window: int, fact: int) -> bool:
-    """Tell whether the evidence of a fact lies in the window's bytes."""
-    place, this = tables.fact_places[fact], tables.windows[window]
-    return place.file == this.file and this.start <= place.site < this.end
-
-
-@inner
-def _has(keys: Array, listed: Array, key: Array) -> bool:
-    for item in listed:
-        if is_equal(keys[item], key):
-            return True
-    return False
-
-
-@inner
 def _place_facts(
     tables: Tables,
     window: int,
@@ -389,11 +267,11 @@ def _place_facts(
     """Place the chosen facts at the names that lead to what they are about."""
     for fact in chosen:
         key, place = tables.facts[fact], tables.fact_places[fact]
-        if _has(tables.triples, local, key):
+        if has_equal(tables.triples, local, key):
             counts[STATED_HERE, key.relation] += 1
             continue
         leaves = key.head if place.is_reversed else key.tail
-        room = _num_leaves(tables, leaves)
+        room = num_leaves(tables, leaves)
         mention = _find_reference(tables, window, place.entity, room, free)
         outcome = mention.outcome
         if mention.root >= 0:
@@ -412,7 +290,7 @@ def _find_reference(tables: Tables, window: int, entity: int, room: int, free: A
     this, outcome = tables.windows[window], NO_MENTION
     for reference in range(this.first_reference, this.end_reference):
         if tables.references[reference].entity == entity:
-            first, end = _tokens_of_reference(tables, window, reference)
+            first, end = tokens_of_reference(tables, window, reference)
             mention = _try(tables.windows, window, first, end, room, free)
             if mention.root >= 0:
                 return mention

@@ -8,11 +8,8 @@ start of the first file. `first_x` and `end_x` are a run of x: first, and one pa
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import njit
 
-# Compiles functions that only compiled functions call: without a way in from Python, which takes
-# longer to compile than most of them.
-inner: Final = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+from graph_builder.compiled import inner
 
 Array = Any  # an array of one of these; inside compiled functions numba infers which
 
@@ -82,3 +79,20 @@ class Tables(NamedTuple):
     facts: Array  # KEY
     fact_places: Array  # FACT
     windows: Array
+
+
+class Rules(NamedTuple):
+    """The settings of linking, as numbers."""
+
+    num_roots: int
+    leaves_per_root: int
+    max_knowledge_leaves: int
+    num_relations: int
+    num_texts: int
+    has_local: bool
+    has_knowledge: bool
+
+
+@inner
+def num_leaves(tables: Tables, name: int) -> int:
+    return tables.names[name].end_leaf - tables.names[name].first_leaf

@@ -44,6 +44,7 @@ class LinkedFile:
     triples: Array
     triple_spans: Array
     references: Array
+    stated: Sequence[Triple]
 
 
 def simple_names(definitions: Sequence[Definition], module: str) -> list[str]:
@@ -71,7 +72,8 @@ def linked_file(
     found = file_windows(source.data, encoded, facts.definitions, lengths, num_tokens)
     owners = [window.owner for window in found]
     tokens, words = _text_tables(source, encoded, numbering.texts)
-    triples, spans, sites = _triple_tables(repository.triples(path), numbering.names)
+    stated = repository.triples(path)
+    triples, spans, sites = _triple_tables(stated, numbering.names)
     references = _reference_table(repository.references(path), numbering.entities)
     first_tokens = np.array([window.first_token for window in found], dtype=np.int32)
     end_tokens = np.array([window.end_token for window in found], dtype=np.int32)
@@ -104,6 +106,7 @@ def linked_file(
         triples=triples,
         triple_spans=spans,
         references=references,
+        stated=stated,
     )
 
 

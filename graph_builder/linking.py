@@ -16,13 +16,15 @@ is looked at first.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from graph_builder import link_kernel
-from graph_builder.relations import RELATION_NAMES
+from graph_builder.entities import Triple
+from graph_builder.relations import INSTANTIATES, RELATION_NAMES
 
 # Outcomes. A cut triple has its first leaves, as many as a root holds; it does not count as placed.
 PLACED: Final = "placed"
@@ -46,6 +48,11 @@ class LinkCounts:
 
     triples: Counter[tuple[str, int]] = field(default_factory=Counter)  # (outcome, relation)
     facts: Counter[tuple[str, int]] = field(default_factory=Counter)
+    instantiations: Counter[bool] = field(default_factory=Counter)  # of files: is it a guess
+
+    def add_file(self, triples: Iterable[Triple]) -> None:
+        """Count what a file states, before it is cut into windows."""
+        self.instantiations.update(t.is_guess for t in triples if t.relation == INSTANTIATES)
 
     def add(self, linked: link_kernel.Linked) -> None:
         """Add what the kernel counted."""

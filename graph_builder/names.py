@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from graph_builder.compiled import kept
 from graph_builder.link_tables import Array
 from graph_builder.record import Int32
 
@@ -43,7 +43,7 @@ def overlaps(word_starts: Array, word_ends: Array, starts: Array, ends: Array) -
     )
 
 
-@njit(cache=True)
+@kept
 def _num_up_to(values: Array, limits: Array, shift: int) -> Array:
     """Return how many of the sorted values are at most each of the sorted limits, shifted."""
     found = np.empty(limits.size, dtype=np.int32)

@@ -7,10 +7,10 @@ token share an id: hiding may be too strong, never too weak.
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 
-from graph_builder.link_kernel import Linked, Rules
-from graph_builder.link_tables import Array, Tables, inner
+from graph_builder.compiled import inner, kept
+from graph_builder.link_kernel import Linked
+from graph_builder.link_tables import Array, Rules, Tables
 
 NO_NAME: Final = -1
 NO_BYTE: Final = -1  # where a root has no text in the file
@@ -40,7 +40,7 @@ class Known(NamedTuple):
     listed: Array  # the texts of this window
 
 
-@njit(cache=True)
+@kept
 def record_arrays(
     tables: Tables, rules: Rules, linked: Linked, start_id: int, end_id: int
 ) -> tuple[Roots, Leaves]:

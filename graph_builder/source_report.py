@@ -18,6 +18,7 @@ class SourceReport:
     num_triples: int
     rejected: tuple[tuple[str, str, str], ...]
     syntax_errors: tuple[tuple[str, int], ...]
+    instantiates: Counts
     placed: Counts
     unplaced: dict[str, Counts]
 

@@ -76,6 +76,10 @@ def _write_source(
         num_triples=sum(placed.values()) + sum(sum(cause.values()) for cause in unplaced.values()),
         rejected=rejected,
         syntax_errors=parsed.syntax_errors,
+        instantiates={
+            "known": counts.instantiations[False],
+            "guessed": counts.instantiations[True],
+        },
         placed=placed,
         unplaced=unplaced,
     )
