@@ -2,20 +2,29 @@
 
 import hashlib
 import importlib.metadata
-import os
 import unicodedata
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from graph_builder.cache_dir import default_cache_dir
 from graph_builder.chains import ChainSettings
 from graph_builder.layout import ChainLayout
 from graph_builder.stdlib_names import STDLIB_NAMES
 
 DEFAULT_VOCAB_SIZE: Final = 8192
 # Libraries that decide on the bytes of a shard.
-_LIBRARIES: Final = ("numpy", "pyarrow", "rensa", "tokenizers", "tree-sitter", "tree-sitter-python")
+_LIBRARIES: Final = (
+    "numba",
+    "numpy",
+    "pyarrow",
+    "rensa",
+    "tiktoken",
+    "tokenizers",
+    "tree-sitter",
+    "tree-sitter-python",
+)
 # Modules that read data sets or files and shape none.
 _VIEWS: Final = frozenset(
     (
@@ -31,12 +40,6 @@ _VIEWS: Final = frozenset(
         "window_view",
     )
 )
-
-
-def default_cache_dir() -> Path:
-    """Return the folder for what is fetched: below $XDG_CACHE_HOME, else ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "graph-builder"
 
 
 @dataclass(frozen=True)

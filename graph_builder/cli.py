@@ -22,7 +22,8 @@ from typing import Final
 from tqdm import tqdm
 
 from graph_builder.build import build_dataset
-from graph_builder.build_settings import DEFAULT_VOCAB_SIZE, BuildSettings, default_cache_dir
+from graph_builder.build_settings import DEFAULT_VOCAB_SIZE, BuildSettings
+from graph_builder.cache_dir import default_cache_dir
 from graph_builder.dataset import open_dataset
 from graph_builder.errors import SourceUnavailable, UserError
 from graph_builder.source_repository import read_repository

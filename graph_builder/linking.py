@@ -7,19 +7,24 @@ mention in the same way, reversed: its leaves spell the head. That is how `conta
 are seen at the member, and where the many calls of one function go; the rule is the same for all
 relations, so that no place gives a relation away. Knowledge (see `knowledge.py`) comes after the
 window's own triples, in what room they leave.
+
+A mention is the text of the name between identifier boundaries; for a dotted name also its last
+part alone. The synthetic name that a window opens with is a mention too. A triple's own byte span
+is looked at first.
+
+`link_kernel.py` does it; tests/graph_builder/slow_linking.py says the same in plain Python.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from graph_builder.entities import Reference, Triple
-from graph_builder.knowledge import ChosenFact, Key, in_hash_order
-from graph_builder.layout import ChainLayout
-from graph_builder.mentions import Mention, WindowMentions
+import numpy as np
+
+from graph_builder import link_kernel
+from graph_builder.entities import Triple
 from graph_builder.relations import INSTANTIATES, RELATION_NAMES
-from graph_builder.spelling import Spelling, Spellings
 
 # Outcomes. A cut triple has its first leaves, as many as a root holds; it does not count as placed.
 # One that hangs on its tail counts where its leaves spell the last parts of its head, all that fit:
@@ -30,26 +35,15 @@ CUT: Final = "tail longer than a root's slots"
 NO_MENTION: Final = "not mentioned in the window"
 NO_ROOM: Final = "no free slots"
 STATED_HERE: Final = "stated in the window too"  # knowledge only
-_LOSSES: Final = (PLACED, SHORTENED, CUT)  # of a name's tokens: none, some, the more so
 UNPLACED_REASONS: Final = (CUT, NO_MENTION, NO_ROOM)
-
-
-@dataclass(frozen=True, slots=True)
-class LinkedTriple:
-    """A triple with its place: its leaves fill the next free slots of `root`."""
-
-    head: str
-    relation: int
-    tail: str
-    root: int
-    mention: Mention
-    spelling: Spelling  # of what its leaves hold
-    is_reversed: bool
-    is_knowledge: bool
-
-    @property
-    def key(self) -> Key:
-        return self.head, self.relation, self.tail
+OUTCOMES: Final = {
+    link_kernel.PLACED: PLACED,
+    link_kernel.SHORTENED: SHORTENED,
+    link_kernel.CUT: CUT,
+    link_kernel.NO_MENTION: NO_MENTION,
+    link_kernel.NO_ROOM: NO_ROOM,
+    link_kernel.STATED_HERE: STATED_HERE,
+}
 
 
 @dataclass
@@ -63,6 +57,15 @@ class LinkCounts:
     def add_file(self, triples: Iterable[Triple]) -> None:
         """Count what a file states, before it is cut into windows."""
         self.instantiations.update(t.is_guess for t in triples if t.relation == INSTANTIATES)
+
+    def add(self, linked: link_kernel.Linked) -> None:
+        """Add what the kernel counted."""
+        for counter, counts in (
+            (self.triples, linked.triple_counts),
+            (self.facts, linked.fact_counts),
+        ):
+            for outcome, relation in np.argwhere(counts).tolist():
+                counter[OUTCOMES[outcome], relation] += int(counts[outcome, relation])
 
     def placed(self) -> dict[str, int]:
         """Return the number of the windows' own triples that were placed, by relation."""
@@ -79,110 +82,3 @@ class LinkCounts:
 
     def _of_outcome(self, outcome: str) -> dict[str, int]:
         return {name: self.triples[outcome, i] for i, name in enumerate(RELATION_NAMES)}
-
-
-class WindowLinker:
-    """Place triples in the slots of one window, one after the other."""
-
-    def __init__(
-        self,
-        layout: ChainLayout,
-        mentions: WindowMentions,
-        spellings: Spellings,
-        counts: LinkCounts,
-    ) -> None:
-        self._layout, self._mentions = layout, mentions
-        self._spellings, self._counts = spellings, counts
-        self._free_slots = [layout.leaves_per_root] * layout.num_roots
-        self._seen: set[Key] = set()
-        self._linked: list[LinkedTriple] = []
-
-    def linked(self, salt: int) -> list[LinkedTriple]:
-        """Return the placed triples in the order of their leaves: on each root, hash order.
-
-        The salt, another one for each window, keeps pairs of triples that many windows share from
-        standing in the same order in all of them, which a model could learn.
-        """
-        ordered = in_hash_order(self._linked, lambda linked: linked.key, salt)
-        return sorted(ordered, key=lambda linked: linked.root)
-
-    def num_leaves(self, name: str) -> int:
-        """Return the number of leaves that spell `name`."""
-        return len(self._spellings.fitting(name, self._layout.leaves_per_root).ids)
-
-    def num_slots(self, reference: Reference) -> int:
-        """Return the number of slots, taken or free, at the mention that `reference` is."""
-        mention = self._mentions.of_reference(reference.start, reference.end)
-        return mention.num_roots * self._layout.leaves_per_root if mention else 0
-
-    def add_local(self, triples: Iterable[Triple]) -> None:
-        """Place the window's own triples, equal ones once."""
-        distinct = {(triple.head, triple.relation, triple.tail): triple for triple in triples}
-        self._seen |= distinct.keys()
-        for head, relation, tail in in_hash_order(distinct, lambda key: key):
-            outcome = self._add_local(distinct[head, relation, tail])
-            self._counts.triples[outcome, relation] += 1
-
-    def add_knowledge(self, facts: Sequence[ChosenFact]) -> None:
-        """Place chosen facts at the names that lead to what they are about."""
-        for chosen in in_hash_order(facts, lambda fact: fact.key):
-            outcome = STATED_HERE if chosen.key in self._seen else self._add_knowledge(chosen)
-            self._counts.facts[outcome, chosen.fact.relation] += 1
-
-    def _add_local(self, triple: Triple) -> str:
-        """Hang a triple on its head or its tail, first where its leaves lose less of a name."""
-        key = triple.head, triple.relation, triple.tail
-        outcomes = set()
-        for is_reversed in self._directions(key):
-            name, at = (triple.tail, triple[5:7]) if is_reversed else (triple.head, triple[3:5])
-            outcome = self._place(key, self._mentions.of(name, *at), is_reversed)
-            if outcome not in (NO_MENTION, NO_ROOM):
-                return outcome
-            outcomes.add(outcome)
-        return NO_ROOM if NO_ROOM in outcomes else NO_MENTION
-
-    def _directions(self, key: Key) -> tuple[bool, bool]:
-        at_head = _LOSSES.index(self._spelled(key, is_reversed=False)[1])
-        if at_head and _LOSSES.index(self._spelled(key, is_reversed=True)[1]) < at_head:
-            return True, False
-        return False, True
-
-    def _spelled(self, key: Key, is_reversed: bool) -> tuple[Spelling, str]:
-        """Return what the leaves of a triple spell, and the outcome where they find a place."""
-        name, max_tokens = key[0] if is_reversed else key[2], self._layout.leaves_per_root
-        leaves = self._spellings.fitting(name, max_tokens)
-        if leaves is self._spellings.of(name):
-            return leaves, PLACED
-        last = self._spellings.of(name.rpartition(".")[2])
-        return leaves, SHORTENED if is_reversed and len(last.ids) <= max_tokens else CUT
-
-    def _add_knowledge(self, chosen: ChosenFact) -> str:
-        found = (self._mentions.of_reference(r.start, r.end) for r in chosen.references)
-        mentions = (mention for mention in found if mention)
-        return self._place(chosen.key, mentions, chosen.fact.is_reversed, is_knowledge=True)
-
-    def _place(
-        self, key: Key, mentions: Iterable[Mention], is_reversed: bool, is_knowledge: bool = False
-    ) -> str:
-        head, relation, tail = key
-        leaves, outcome = self._spelled(key, is_reversed)
-        num_slots = len(leaves.ids)
-        place = self._find_slots(mentions, num_slots)
-        if isinstance(place, str):
-            return place
-        root, mention = place
-        self._free_slots[root] -= num_slots
-        self._linked.append(
-            LinkedTriple(head, relation, tail, root, mention, leaves, is_reversed, is_knowledge)
-        )
-        return outcome
-
-    def _find_slots(self, mentions: Iterable[Mention], num_slots: int) -> tuple[int, Mention] | str:
-        """Return the first root with room and the mention that it is in, or why there is none."""
-        outcome = NO_MENTION
-        for mention in mentions:
-            for root in mention.roots:
-                if self._free_slots[root] >= num_slots:
-                    return root, mention
-            outcome = NO_ROOM
-        return outcome

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from slow_knowledge import ChosenFact, in_hash_order
+from slow_linking import LinkedTriple, WindowLinker
+from slow_mentions import FileText, WindowMentions
+from slow_names import file_words
+from slow_spelling import Spellings
 from tokenizers import Tokenizer
 
 from graph_builder.entities import NO_SPAN, Fact, Reference, Triple
-from graph_builder.knowledge import ChosenFact, in_hash_order
 from graph_builder.layout import ChainLayout
 from graph_builder.linking import (
     CUT,
@@ -19,11 +23,7 @@ from graph_builder.linking import (
     SHORTENED,
     STATED_HERE,
     LinkCounts,
-    LinkedTriple,
-    WindowLinker,
 )
-from graph_builder.mentions import FileText, WindowMentions
-from graph_builder.names import file_words
 from graph_builder.relations import (
     CALLS,
     CONTAINS,
@@ -34,7 +34,6 @@ from graph_builder.relations import (
     RETURNS,
 )
 from graph_builder.source_text import decode_source
-from graph_builder.spelling import Spellings
 from graph_builder.tokenizer import decode_bytes, encode
 from graph_builder.windows import MODULE, Window
 
