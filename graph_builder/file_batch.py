@@ -45,8 +45,8 @@ class FileSet:
 
     def entry(self, file: BatchFile) -> Path:
         """Return the path of a file's entry in the cache."""
-        what = os.fsencode(file.path) + f"\0{file.module}\0{file.sha256}".encode()
-        name = hashlib.sha256(what).hexdigest()
+        what = "\0".join([file.path, file.module, file.sha256])
+        name = hashlib.sha256(os.fsencode(what)).hexdigest()
         return self.cache / name[:2] / name
 
 
