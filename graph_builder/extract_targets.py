@@ -306,6 +306,11 @@ def bind_loop(walk: Walk, left: Node, right: Node, outer: Scope, inner: Scope) -
 
 def visit_walrus(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:
     name, value = node.children[0], node.children[-1]
+    if node.parent is not None and node.parent.type == "interpolation":
+        # `f"{x:=9}"`: to the grammar a walrus, to Python the format "=9".
+        walk.visit(name, scope, uses)
+        walk.visit(value, scope, uses)
+        return
     used: list[NameUse] = []
     walk.visit(value, scope, used)
     if uses is not None:

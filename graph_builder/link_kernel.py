@@ -4,7 +4,7 @@ numba compiles on first use and keeps the machine code beside the module (or in 
 folder), so later processes only load it.
 """
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -18,13 +18,14 @@ from graph_builder.hash_order import (
 from graph_builder.knowledge import choose_facts, has_equal, sorted_facts, tokens_of_reference
 from graph_builder.link_tables import KEY, PLACE, Array, Number, Rules, Tables, num_leaves
 
-# Outcomes; `linking.OUTCOMES` has their names in this order.
+# Outcomes; `linking.OUTCOMES` has their names. The first three are in the order of what is lost.
 PLACED: Final = 0
-CUT: Final = 1
-NO_MENTION: Final = 2
-NO_ROOM: Final = 3
-STATED_HERE: Final = 4
-NUM_OUTCOMES: Final = 5
+SHORTENED: Final = 1
+CUT: Final = 2
+NO_MENTION: Final = 3
+NO_ROOM: Final = 4
+STATED_HERE: Final = 5
+NUM_OUTCOMES: Final = 6
 
 
 class Linked(NamedTuple):
@@ -112,14 +113,14 @@ def _place_local(
     found: Array,
     counts: Array,
 ) -> int:
-    """Hang each triple at its head, or at its tail; return how many are placed.
+    """Hang each triple on its head or its tail; return how many are placed.
 
-    What it spells is cut only where both would be.
+    First where its leaves lose less of the name that they spell.
     """
-    num, names = 0, tables.names
+    num = 0
     for triple in local:
         key = tables.triples[triple]
-        is_reversed = names[key.tail].is_cut and not names[key.head].is_cut
+        is_reversed = _outcome(tables, key, True) < _outcome(tables, key, False)
         mention = _find_end(tables, window, triple, is_reversed, free)
         outcome = mention.outcome
         if mention.root < 0:
@@ -132,9 +133,18 @@ def _place_local(
             _note(found, num, mention, is_reversed, False)
             keys[num] = key
             num += 1
-            outcome = CUT if names[leaves].is_cut else PLACED
+            outcome = _outcome(tables, key, is_reversed)
         counts[outcome, key.relation] += 1
     return num
+
+
+@inner
+def _outcome(tables: Tables, key: Any, is_reversed: bool) -> int:
+    """Return what becomes of a triple where its leaves find a place."""
+    loss = tables.names[key.head if is_reversed else key.tail].loss
+    if loss == 0:
+        return PLACED
+    return SHORTENED if loss == 1 and is_reversed else CUT
 
 
 @inner
@@ -279,7 +289,7 @@ def _place_facts(
             _note(found, num, mention, place.is_reversed, True)
             keys[num] = key
             num += 1
-            outcome = CUT if tables.names[leaves].is_cut else PLACED
+            outcome = _outcome(tables, key, place.is_reversed)
         counts[outcome, key.relation] += 1
     return num
 

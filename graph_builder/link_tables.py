@@ -26,10 +26,10 @@ WORD: Final = _fields("text start first_token end_token", is_dotted=np.bool_)
 
 NAME: Final = _fields(
     "first_byte end_byte first_part end_part first_token end_token first_leaf end_leaf",
-    is_cut=np.bool_,
+    loss=np.int8,
 )
-# Bytes: UTF-8. Parts: texts between the dots. Tokens spell the whole name, leaves the name or as
-# many of its last parts as fit on a root, or (is_cut) less than the name.
+# Bytes: UTF-8. Parts: texts between the dots. Tokens spell the whole name; leaves spell it too
+# (loss 0), or as many of its last parts as fit on a root (1), or the start of its last part (2).
 LEAF: Final = _fields("id first_word end_word")  # words that its token is a part of
 
 KEY: Final = _fields("head relation tail")  # of a triple; head and tail are names

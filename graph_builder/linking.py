@@ -27,7 +27,10 @@ from graph_builder.entities import Triple
 from graph_builder.relations import INSTANTIATES, RELATION_NAMES
 
 # Outcomes. A cut triple has its first leaves, as many as a root holds; it does not count as placed.
+# One that hangs on its tail counts where its leaves spell the last parts of its head, all that fit:
+# of a module with a long path they are what the window itself calls it.
 PLACED: Final = "placed"
+SHORTENED: Final = "placed, the last parts of its head alone"
 CUT: Final = "tail longer than a root's slots"
 NO_MENTION: Final = "not mentioned in the window"
 NO_ROOM: Final = "no free slots"
@@ -35,6 +38,7 @@ STATED_HERE: Final = "stated in the window too"  # knowledge only
 UNPLACED_REASONS: Final = (CUT, NO_MENTION, NO_ROOM)
 OUTCOMES: Final = {
     link_kernel.PLACED: PLACED,
+    link_kernel.SHORTENED: SHORTENED,
     link_kernel.CUT: CUT,
     link_kernel.NO_MENTION: NO_MENTION,
     link_kernel.NO_ROOM: NO_ROOM,
@@ -64,8 +68,13 @@ class LinkCounts:
                 counter[OUTCOMES[outcome], relation] += int(counts[outcome, relation])
 
     def placed(self) -> dict[str, int]:
-        """Return the number of the windows' own triples that were placed whole, by relation."""
-        return self._of_outcome(PLACED)
+        """Return the number of the windows' own triples that were placed, by relation."""
+        whole, shortened = self._of_outcome(PLACED), self.shortened()
+        return {name: whole[name] + shortened[name] for name in RELATION_NAMES}
+
+    def shortened(self) -> dict[str, int]:
+        """Return the number of those placed that spell the last parts of their head alone."""
+        return self._of_outcome(SHORTENED)
 
     def unplaced(self) -> dict[str, dict[str, int]]:
         """Return, by reason and relation, the number of those that were not."""

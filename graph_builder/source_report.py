@@ -21,6 +21,7 @@ class SourceReport:
     syntax_errors: tuple[tuple[str, int], ...]
     instantiates: Counts
     placed: Counts
+    shortened: Counts
     unplaced: dict[str, Counts]
 
 

@@ -86,6 +86,7 @@ def _write_batch(task: SourceTask) -> SourceReport:
             "guessed": counts.instantiations[True],
         },
         placed=placed,
+        shortened=counts.shortened(),
         unplaced=unplaced,
     )
 

@@ -36,7 +36,7 @@ def spell_names(
         end_token=token_bounds[1:],
         first_leaf=leaf_bounds[:-1],
         end_leaf=np.minimum(leaf_bounds[1:], leaf_bounds[:-1] + max_leaves),
-        is_cut=is_long,
+        loss=is_long.astype(np.int8) + (np.diff(leaf_bounds) > max_leaves),
     )
     return {
         "names": name_table,

@@ -7,6 +7,7 @@ graph-builder stats DATASET --html stats.html    # and as a page with plots, see
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,8 @@ from graph_builder.manifest import SPLITS, Manifest
 from graph_builder.relations import RELATION_NAMES
 from graph_builder.summary import sum_counts
 
-_COLUMNS = ("root_ids", "leaf_roots", "triple_relations", "triple_is_knowledge")
+SHORTENED_PERCENT: Final = "head shortened %"
+_COLUMNS: Final = ("root_ids", "leaf_roots", "triple_relations", "triple_is_knowledge")
 
 Numbers = npt.NDArray[np.int64]
 
@@ -138,10 +140,14 @@ class Statistics:
         return table.rename(columns=lambda number: f"{number} slots %")
 
     def placed(self) -> pd.DataFrame:
-        """Return, by relation, how many triples there are and what became of them."""
+        """Return, by relation, how many triples there are and what became of them.
+
+        SHORTENED_PERCENT is a part of those placed: their leaves spell the head's last parts.
+        """
         sources = self.manifest.sources
         reasons = sorted({reason for source in sources for reason in source.unplaced})
         placed = sum_counts(source.placed for source in sources)
+        shortened = sum_counts(source.shortened for source in sources)
         unplaced = {
             reason: sum_counts(source.unplaced.get(reason, {}) for source in sources)
             for reason in reasons
@@ -152,6 +158,7 @@ class Statistics:
             rows[name] = {
                 "triples": sum(counts),
                 "placed %": _percent(counts[0], sum(counts)),
+                SHORTENED_PERCENT: _percent(_count(shortened, name), sum(counts)),
                 **dict(zip(reasons, counts[1:], strict=True)),
             }
         return pd.DataFrame.from_dict(rows, orient="index")

@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from graph_builder.stats import Numbers, Statistics
+from graph_builder.stats import SHORTENED_PERCENT, Numbers, Statistics
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 COLORS: Final = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#999999")
@@ -49,14 +49,16 @@ def plots(statistics: Statistics) -> dict[str, str]:
 
 
 def _placed(table: pd.DataFrame) -> Figure:
-    reasons = [name for name in table.columns if name not in ("triples", "placed %")]
+    others = ("triples", "placed %", SHORTENED_PERCENT)
+    reasons = [name for name in table.columns if name not in others]
     known = table[table["triples"] > 0]
     shares = 100 * known[reasons].div(known["triples"], axis=0)
-    shares.insert(0, "placed", known["placed %"])
+    shares.insert(0, "placed, head shortened", known[SHORTENED_PERCENT])
+    shares.insert(0, "placed", known["placed %"] - known[SHORTENED_PERCENT])
     figure, axes = _figure(len(shares))
-    _stacked(axes, shares, [COLORS[2], COLORS[1], COLORS[6], COLORS[3]])
+    _stacked(axes, shares, [COLORS[2], COLORS[5], COLORS[1], COLORS[6], COLORS[3]])
     axes.set_xlabel("% of the triples in the windows' own code")
-    axes.set_xlim(min(80.0, np.floor(known["placed %"].min() / 10) * 10), 100)
+    axes.set_xlim(min(80.0, np.floor(shares["placed"].min() / 10) * 10), 100)
     for row, share in enumerate(known["placed %"]):
         axes.text(100.3, row, f"{share:.1f}%", va="center", clip_on=False)
     return figure

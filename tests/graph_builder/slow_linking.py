@@ -12,7 +12,15 @@ from slow_spelling import Spelling, Spellings
 
 from graph_builder.entities import Reference, Triple
 from graph_builder.layout import ChainLayout
-from graph_builder.linking import CUT, NO_MENTION, NO_ROOM, PLACED, STATED_HERE, LinkCounts
+from graph_builder.linking import (
+    CUT,
+    NO_MENTION,
+    NO_ROOM,
+    PLACED,
+    SHORTENED,
+    STATED_HERE,
+    LinkCounts,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +90,30 @@ class WindowLinker:
             self._counts.facts[outcome, chosen.fact.relation] += 1
 
     def _add_local(self, triple: Triple) -> str:
-        """Hang a triple at its head, or at its tail; cut what it spells only where both would."""
+        """Hang a triple on its head or its tail, first where its leaves lose less of a name."""
         key = triple.head, triple.relation, triple.tail
-        fits = [self._fits(triple.tail), self._fits(triple.head)]  # at the head, at the tail
-        outcomes = []
-        for is_reversed in sorted((False, True), key=lambda is_reversed: not fits[is_reversed]):
-            at = triple[5:7] if is_reversed else triple[3:5]
-            mentions = self._mentions.of(triple.tail if is_reversed else triple.head, *at)
-            outcomes.append(self._place(key, mentions, is_reversed))
-            if outcomes[-1] in (PLACED, CUT):
-                return outcomes[-1]
-        return NO_MENTION if set(outcomes) == {NO_MENTION} else NO_ROOM
+        outcomes = set()
+        for is_reversed in sorted(
+            (False, True), key=lambda is_reversed: self._loss(key, is_reversed)
+        ):
+            name, at = (triple.tail, triple[5:7]) if is_reversed else (triple.head, triple[3:5])
+            outcome = self._place(key, self._mentions.of(name, *at), is_reversed)
+            if outcome not in (NO_MENTION, NO_ROOM):
+                return outcome
+            outcomes.add(outcome)
+        return NO_ROOM if NO_ROOM in outcomes else NO_MENTION
 
-    def _fits(self, name: str) -> bool:
-        """Return whether the slots of one root hold all tokens of a name."""
-        return len(self._spellings.of(name).ids) <= self._layout.leaves_per_root
+    def _loss(self, key: Key, is_reversed: bool) -> int:
+        return (PLACED, SHORTENED, CUT).index(self._spelled(key, is_reversed)[1])
+
+    def _spelled(self, key: Key, is_reversed: bool) -> tuple[Spelling, str]:
+        """Return what the leaves of a triple spell, and the outcome where they find a place."""
+        name, max_tokens = key[0] if is_reversed else key[2], self._layout.leaves_per_root
+        leaves = self._spellings.fitting(name, max_tokens)
+        if leaves is self._spellings.of(name):
+            return leaves, PLACED
+        last = self._spellings.of(name.rpartition(".")[2])
+        return leaves, SHORTENED if is_reversed and len(last.ids) <= max_tokens else CUT
 
     def _add_knowledge(self, chosen: ChosenFact) -> str:
         found = (self._mentions.of_reference(r.start, r.end) for r in chosen.references)
@@ -107,8 +124,7 @@ class WindowLinker:
         self, key: Key, mentions: Iterable[Mention], is_reversed: bool, is_knowledge: bool = False
     ) -> str:
         head, relation, tail = key
-        name = head if is_reversed else tail
-        leaves = self._spellings.fitting(name, self._layout.leaves_per_root)
+        leaves, outcome = self._spelled(key, is_reversed)
         num_slots = len(leaves.ids)
         place = self._find_slots(mentions, num_slots)
         if isinstance(place, str):
@@ -118,7 +134,7 @@ class WindowLinker:
         self._linked.append(
             LinkedTriple(head, relation, tail, root, mention, leaves, is_reversed, is_knowledge)
         )
-        return PLACED if leaves is self._spellings.of(name) else CUT
+        return outcome
 
     def _find_slots(self, mentions: Iterable[Mention], num_slots: int) -> tuple[int, Mention] | str:
         """Return the first root with room and the mention that it is in, or why there is none."""

@@ -15,7 +15,15 @@ from tokenizers import Tokenizer
 
 from graph_builder.entities import NO_SPAN, Fact, Reference, Triple
 from graph_builder.layout import ChainLayout
-from graph_builder.linking import CUT, NO_MENTION, NO_ROOM, PLACED, STATED_HERE, LinkCounts
+from graph_builder.linking import (
+    CUT,
+    NO_MENTION,
+    NO_ROOM,
+    PLACED,
+    SHORTENED,
+    STATED_HERE,
+    LinkCounts,
+)
 from graph_builder.relations import (
     CALLS,
     CONTAINS,
@@ -136,8 +144,18 @@ def test_a_long_name_keeps_its_last_parts(tokenizer: Tokenizer) -> None:
     spelled = decode_bytes(tokenizer, linked.spelling.ids).decode().strip()
     assert module.endswith(f".{spelled}")
     assert len(linked.spelling.ids) <= 7
-    assert bench.counts.triples == {(CUT, CONTAINS): 1}
-    assert bench.counts.unplaced()[CUT]["contains"] == 1
+    assert bench.counts.triples == {(SHORTENED, CONTAINS): 1}
+    assert bench.counts.placed()["contains"] == bench.counts.shortened()["contains"] == 1
+
+
+def test_a_tail_that_keeps_its_last_parts_alone_is_cut(tokenizer: Tokenizer) -> None:
+    bench = Bench(tokenizer, "def f(): pass")
+    tail = "some.very.long.package.name.of.many.parts"
+    [linked] = bench.link(bench.triple("f", CALLS, tail))
+    spelled = decode_bytes(tokenizer, linked.spelling.ids).decode().strip()
+    assert tail.endswith(f".{spelled}")
+    assert bench.counts.triples == {(CUT, CALLS): 1}
+    assert bench.counts.unplaced()[CUT]["calls"] == 1
 
 
 LONG = "quite_a_long_name_that_takes_more_tokens_than_seven"
@@ -164,6 +182,8 @@ def test_a_name_is_cut_only_where_neither_end_can_be_spelled(tokenizer: Tokenize
         (LONG, "elsewhere"): PLACED,
         ("elsewhere", LONG): PLACED,
         (f"{LONG}_elsewhere", LONG): CUT,  # the head is spelled, which is the one that is long
+        (f"a.b.{LONG}", LONG): CUT,  # not even its last part fits
+        (f"{LONG}.a.b.c", LONG): SHORTENED,
     }
     for (head, tail), outcome in outcomes.items():
         bench = Bench(tokenizer, bench.code)
