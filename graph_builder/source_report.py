@@ -36,6 +36,7 @@ def joined(reports: Sequence[SourceReport]) -> SourceReport:
         syntax_errors=tuple(file for report in reports for file in report.syntax_errors),
         instantiates=_sum([report.instantiates for report in reports]),
         placed=_sum([report.placed for report in reports]),
+        shortened=_sum([report.shortened for report in reports]),
         unplaced={
             reason: _sum([report.unplaced[reason] for report in reports])
             for reason in reports[0].unplaced
