@@ -24,17 +24,19 @@ _MODULES: Final = (
 
 # Compiles functions that only compiled functions call: without a way in from Python, which takes
 # longer to compile than most of them.
-inner: Final = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+inner: Final = njit(  # type: ignore[call-overload]  # options that its types leave out
+    no_cpython_wrapper=True, no_cfunc_wrapper=True
+)
 
 
 def kept(function: Callable[..., Any]) -> Any:
     """Compile a function that Python calls, and keep its machine code in the cache folder."""
-    before = config.CACHE_DIR
-    config.CACHE_DIR = str(default_cache_dir() / "compiled" / _code_sha256()[:16])
+    before = vars(config)["CACHE_DIR"]
+    vars(config)["CACHE_DIR"] = str(default_cache_dir() / "compiled" / _code_sha256()[:16])
     try:
         return njit(cache=True)(function)
     finally:
-        config.CACHE_DIR = before
+        vars(config)["CACHE_DIR"] = before
 
 
 def _code_sha256() -> str:

@@ -32,7 +32,6 @@ from graph_builder.record import Int32
 # No pattern has a word that goes on from a character that is no space to a line end.
 _LINE_ENDS: Final = re.compile(r"(?<=[!-~])(?=\n)")
 MAX_SPACES: Final = 256  # in a row
-_SPACES: Final = 256
 _SPACES: Final = bytes.maketrans(b"\t\n\v\f\r", b"     ")
 # Settings of the library's BPE that make it something else.
 _OTHER_KINDS: Final = (

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from graph_builder.compiled import inner
-from graph_builder.link_tables import Array
+from graph_builder.link_tables import Array, Number
 
 # What one byte does to a CRC-32, out of the CRC-32 of single bytes.
 _CRC_TABLE: Final = np.array(
@@ -113,7 +113,7 @@ def _is_before(keys: Array, one: int, other: int, names: Array, name_bytes: Arra
 
 
 @inner
-def _compare(names: Array, name_bytes: Array, one: int, other: int) -> int:
+def _compare(names: Array, name_bytes: Array, one: int, other: int) -> Number:
     """Compare two names as Python does: by their characters, which UTF-8 keeps in order."""
     if one == other:
         return 0

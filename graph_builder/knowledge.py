@@ -18,7 +18,7 @@ import numpy as np
 
 from graph_builder.compiled import inner
 from graph_builder.hash_order import NO_SALT, is_equal, sort_by_hash, turn_equal_pairs
-from graph_builder.link_tables import Array, Rules, Tables, num_leaves
+from graph_builder.link_tables import Array, Number, Rules, Tables, num_leaves
 
 
 @inner
@@ -107,7 +107,7 @@ def _room_of(tables: Tables, rules: Rules, window: int, entities: Array) -> Arra
 
 
 @inner
-def tokens_of_reference(tables: Tables, window: int, reference: int) -> tuple[int, int]:
+def tokens_of_reference(tables: Tables, window: int, reference: int) -> tuple[Number, Number]:
     """Return the tokens of the last word of a reference; none where it has no word."""
     words, span, this = tables.words, tables.references[reference], tables.windows[window]
     first, end = this.file_word, this.file_end_word

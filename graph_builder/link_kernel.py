@@ -16,7 +16,7 @@ from graph_builder.hash_order import (
     turn_equal_pairs,
 )
 from graph_builder.knowledge import choose_facts, has_equal, sorted_facts, tokens_of_reference
-from graph_builder.link_tables import KEY, PLACE, Array, Rules, Tables, num_leaves
+from graph_builder.link_tables import KEY, PLACE, Array, Number, Rules, Tables, num_leaves
 
 # Outcomes; `linking.OUTCOMES` has their names. The first three are in the order of what is lost.
 PLACED: Final = 0
@@ -41,9 +41,9 @@ class Linked(NamedTuple):
 class Mention(NamedTuple):
     """A root with room and the mention that it is in; or (root < 0) why there is none."""
 
-    root: int
-    first_root: int
-    num_roots: int
+    root: Number
+    first_root: Number
+    num_roots: Number
     outcome: int
 
 
@@ -79,7 +79,7 @@ def link_windows(tables: Tables, rules: Rules) -> Linked:
 
 
 @inner
-def _most_placed(tables: Tables, rules: Rules) -> tuple[int, int]:
+def _most_placed(tables: Tables, rules: Rules) -> tuple[Number, Number]:
     """Return how many triples and facts one window, and all, can hold at most."""
     most, total = np.int64(0), np.int64(0)
     for window in tables.windows:

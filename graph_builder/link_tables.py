@@ -12,6 +12,7 @@ import numpy as np
 from graph_builder.compiled import inner
 
 Array = Any  # an array of one of these; inside compiled functions numba infers which
+Number = Any  # an integer there, of whichever width
 
 
 def _fields(names: str, **others: type) -> np.dtype:

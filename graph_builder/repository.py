@@ -5,7 +5,8 @@ and facts of a window, and by `graph_export.py` for the whole graph.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from functools import cached_property
 from operator import itemgetter
 
@@ -40,6 +41,14 @@ class Repository:
         self._resolver = Resolver(self.files)
         self._at = {facts.path: at for at, facts in enumerate(self.files)}
         self._statements: dict[int, dict[int, list[Statement]]] = {}
+
+    def with_files(self, files: Iterable[FileFacts]) -> "Repository":
+        """Return the repository with more of some files, of which it has the outline so far."""
+        fuller = copy(self)
+        replaced = {self._at[facts.path]: facts for facts in files}
+        fuller.files = tuple(replaced.get(at, facts) for at, facts in enumerate(self.files))
+        fuller._statements = {}
+        return fuller
 
     def file(self, path: str) -> FileFacts:
         return self.files[self._at[path]]

@@ -91,7 +91,7 @@ def refuse_work(*arguments: object) -> None:
 
 
 def test_the_same_again_is_reused(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "build_source", refuse_work)
+    monkeypatch.setattr(build, "build_batch", refuse_work)
     monkeypatch.setattr(build, "make_tokenizer", refuse_work)
     before = (built / "data" / "manifest.json").stat()
     summary = build_dataset(settings(built, num_processes=2))
@@ -226,7 +226,7 @@ def test_work_that_was_done_is_not_done_again(
         if path.name != "lock"
     }
     assert len(parts) == 2 * 4 + 1
-    monkeypatch.setattr("graph_builder.source_task._write_source", refuse_work)
+    monkeypatch.setattr("graph_builder.source_task._write_batch", refuse_work)
     monkeypatch.setattr("graph_builder.build_tokenizer.train_tokenizer", refuse_work)
     build_dataset(settings(sources))
     assert not (sources / "data" / ".building").exists()
