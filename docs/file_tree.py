@@ -24,6 +24,7 @@ FOLDERS = {
 OTHERS = {
     "docs/chain-graph.md": "the chain graph on one page, with an example",
     "docs/pipeline.md": "the steps of build-and-train, exit codes, the gate, where things are",
+    "docs/repository-graph.md": "the graph of names across files, its columns, from Python",
     "docs/relations.md": "the exact rules of the twelve relations",
     "docs/data-flow.svg": "the picture above",
     "flows/logging.yml": "what a terminal shows of a run",
