@@ -74,7 +74,11 @@ def evaluate_checkpoint(
         return report
     train = load_split(dataset, "train")
     baselines = score_baselines(train, held_out, masks, model.config.vocab_size)
-    return replace(report, baselines=baselines)
+    return replace(
+        report,
+        baselines={name: each.relations for name, each in baselines.items()},
+        baseline_measures={name: each.measures for name, each in baselines.items()},
+    )
 
 
 def as_text(report: EvaluationReport) -> str:

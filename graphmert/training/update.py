@@ -25,7 +25,7 @@ class UpdateSums:
     mlm_loss: Tensor  # () nats, summed over labels
     num_mlm_labels: Tensor  # ()
     mnm_loss: Tensor  # () likewise
-    num_mnm_labels: Tensor  # () labelled leaf slots
+    num_mnm_labels: Tensor  # () labelled leaf slots, or their tokens
     gradient_norm: Tensor  # () before clipping; of each of several processes its equal part
 
     def stacked(self) -> Tensor:
@@ -84,7 +84,13 @@ def update(
     own_labels = torch.stack(
         [
             _total([rows.mlm_labels != NO_LABEL for rows in passes]),
-            _total([rows.relation_labels != NO_LABEL for rows in passes]),
+            _total(
+                [
+                    labels != NO_LABEL
+                    for rows in passes
+                    for labels in (rows.relation_labels, rows.tail_labels)
+                ]
+            ),
         ]
     )
     num_mlm_labels, num_mnm_labels = processes.sum(own_labels).clamp(min=1)
@@ -117,7 +123,11 @@ def summed_losses(
     asked = F.embedding(rows.mlm_tokens, hidden.flatten(0, 1))  # (labels, C)
     mlm_loss = token_loss(model.lm_head, asked, rows.mlm_labels)
     relation_logits = model.relation_logits(hidden, rows.inputs)  # (B, E, K)
-    return mlm_loss, summed_cross_entropy(relation_logits, rows.relation_labels)
+    mnm_loss = summed_cross_entropy(relation_logits, rows.relation_labels)
+    if len(rows.tail_labels):
+        tails = F.embedding(rows.tail_tokens, hidden.flatten(0, 1))  # (labels, C)
+        mnm_loss = mnm_loss + token_loss(model.lm_head, tails, rows.tail_labels)
+    return mlm_loss, mnm_loss
 
 
 def _total(are_labels: list[Tensor]) -> Tensor:
