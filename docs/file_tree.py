@@ -23,6 +23,7 @@ FOLDERS = {
 # Files that are not Python, and say here what they are.
 OTHERS = {
     "docs/chain-graph.md": "the chain graph on one page, with an example",
+    "docs/evaluation.md": "what a checkpoint is asked, of what, and beside which baselines",
     "docs/pipeline.md": "the steps of build-and-train, exit codes, the gate, where things are",
     "docs/relations.md": "the exact rules of the twelve relations",
     "docs/repository-graph.md": "the graph of names across files, its columns, from Python",
