@@ -45,6 +45,7 @@ class PackedRows:
             self,
             mlm_labels=torch.full_like(self.mlm_labels, NO_LABEL),
             relation_labels=torch.full_like(self.relation_labels, NO_LABEL),
+            tail_labels=torch.full_like(self.tail_labels, NO_LABEL),
         )
 
 

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 
+from graph_builder.errors import UserError
 from graphmert.evaluation.code_search import SearchTask, search_report
 from graphmert.evaluation.measures import Measures
 from graphmert.evaluation.ranking import FloatArray
@@ -28,8 +29,13 @@ def words(text: str) -> list[str]:
 
 
 def _similarities(queries: list[str], codes: list[str]) -> FloatArray:
-    import bm25s  # noqa: PLC0415 (not there where models are trained)
-
+    try:
+        import bm25s  # noqa: PLC0415 (not there where models are only trained)
+    except ImportError as error:
+        raise UserError(
+            "code search is read against BM25, and bm25s is not installed: "
+            "install it, or name other --tasks"
+        ) from error
     index = bm25s.BM25()
     index.index([words(code) for code in codes], show_progress=False)
     nothing = np.zeros(len(codes))  # for a query without a word, which bm25s does not take

@@ -41,11 +41,12 @@ MASK_62 = (1 << 62) - 1
 
 @dataclass(frozen=True)
 class NameTask:
-    """Q mentions to complete, at most one a window."""
+    """Q mentions to complete."""
 
     windows: IntArray  # (Q,) of the table
     starts: IntArray  # (Q,) first root of the mention, in its window
     lengths: IntArray  # (Q,) roots
+    is_drawn: BoolArray  # (Q,) one a window; the others are there because they are rare
     is_repeated: BoolArray  # (Q,) the window says the name in another place too
     is_rare: BoolArray  # (Q,) it does not, and a knowledge leaf shows the name
     is_guessed: BoolArray  # (Q,) it is the window's most frequent name
@@ -59,33 +60,80 @@ class NameTask:
 def make_name_task(
     table: WindowTable, tokenizer: Tokenizer, num_questions: int = 2000, seed: int = 0
 ) -> NameTask:
-    """Draw the questions from a split with all its leaves, which say what is rare.
+    """Draw the questions from a split with all its leaves, which say what is rare: one in each of
+    `num_questions` windows, or of all, and every rare name of these windows.
 
     Raises NoQuestionsError where no function has a name to ask for.
     """
     table, spelled = table.to("cpu"), spelled_bytes(tokenizer)
-    drawn: list[tuple[int, int, int]] = []
-    guesses: list[bool] = []
+    asked: list[_Mention] = []
+    num_drawn = 0
     for window in in_drawn_order(table, first_windows(table), seed):
-        if len(drawn) == num_questions:
-            break
         names = code_names(window_text(table, window, spelled))
         if names:
-            asked = _draw(names, int(table.window_ids[window]), seed)
-            drawn.append((window, asked.roots.start, len(asked.roots)))
-            guesses.append(_most_frequent(names, asked) == asked.text)
-    if not drawn:
+            drawn = _draw(names, int(table.window_ids[window]), seed)
+            may_be_rare = _shown_once(table, window, names)
+            asked += [
+                _mention(window, names, each, each is drawn)
+                for each in names
+                if each is drawn or each in may_be_rare
+            ]
+            num_drawn += 1
+        if num_drawn == num_questions:
+            break
+    if not asked:
         raise NoQuestionsError("no function of the split has a name to complete")
-    windows, starts, lengths = np.array(drawn).T
+    return _task(table, tokenizer, asked)
+
+
+@dataclass(frozen=True)
+class _Mention:
+    """One place of a name that may be asked for."""
+
+    window: int
+    start: int
+    length: int
+    is_drawn: bool
+    is_guessed: bool
+
+
+def _mention(window: int, names: list[Name], name: Name, is_drawn: bool) -> _Mention:
+    is_guessed = _most_frequent(names, name) == name.text
+    return _Mention(window, name.roots.start, len(name.roots), is_drawn, is_guessed)
+
+
+def _shown_once(table: WindowTable, window: int, names: list[Name]) -> list[Name]:
+    """Return the names that the code says once and a knowledge leaf of the window spells."""
+    first_leaf, end_leaf = table.leaf_offsets[window : window + 2].tolist()
+    triples = table.leaf_triples[first_leaf:end_leaf].long() + table.triple_offsets[window]
+    shown = set(table.leaf_names[first_leaf:end_leaf][table.triple_is_knowledge[triples]].tolist())
+    first_root = int(table.root_offsets[window])
+    counts = Counter(name.text for name in names)
+    return [
+        name
+        for name in names
+        if counts[name.text] == 1 and int(table.root_names[first_root + name.roots.start]) in shown
+    ]
+
+
+def _task(table: WindowTable, tokenizer: Tokenizer, asked: list[_Mention]) -> NameTask:
+    """Keep of the mentions those that were drawn and those that are rare."""
+    windows = np.array([each.window for each in asked])
+    starts = np.array([each.start for each in asked])
+    lengths = np.array([each.length for each in asked])
+    is_drawn = np.array([each.is_drawn for each in asked])
     is_repeated, is_shown = _seen_elsewhere(table, windows, starts, lengths)
+    is_rare = is_shown & ~is_repeated
+    kept = is_drawn | is_rare
     return NameTask(
-        windows=windows,
-        starts=starts,
-        lengths=lengths,
-        is_repeated=is_repeated,
-        is_rare=is_shown & ~is_repeated,
-        is_guessed=np.array(guesses),
-        sources=window_sources(table)[windows],
+        windows=windows[kept],
+        starts=starts[kept],
+        lengths=lengths[kept],
+        is_drawn=is_drawn[kept],
+        is_repeated=is_repeated[kept],
+        is_rare=is_rare[kept],
+        is_guessed=np.array([each.is_guessed for each in asked])[kept],
+        sources=window_sources(table)[windows[kept]],
         text_ids=text_ids(tokenizer),
     )
 
@@ -103,8 +151,8 @@ def score_names(
         measures=_measures(task, is_hit),
         baselines={"most_frequent_name": _measures(task, task.is_guessed)},
         counts={
-            "num_questions": float(len(task)),
-            "num_repeated": float(task.is_repeated.sum()),
+            "num_questions": float(task.is_drawn.sum()),
+            "num_repeated": float((task.is_drawn & task.is_repeated).sum()),
             "num_rare": float(task.is_rare.sum()),
         },
     )
@@ -177,10 +225,10 @@ def _most_frequent(names: list[Name], asked: Name) -> bytes | None:
 
 def _measures(task: NameTask, is_hit: BoolArray) -> Measures:
     kinds = {
-        "": np.ones_like(is_hit),
-        "repeated_": task.is_repeated,
+        "": task.is_drawn,
+        "repeated_": task.is_drawn & task.is_repeated,
         "rare_": task.is_rare,
-        "other_": ~task.is_repeated & ~task.is_rare,
+        "other_": task.is_drawn & ~task.is_repeated & ~task.is_rare,
     }
     return {
         f"{kind}accuracy": measure(is_hit[is_kind], task.sources[is_kind])

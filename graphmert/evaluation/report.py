@@ -27,6 +27,7 @@ class EvaluationReport:
     measures: Measures = field(default_factory=dict)  # of tokens and relations, sums by source
     baseline_measures: dict[str, Measures] = field(default_factory=dict)  # of the baselines
     tasks: dict[str, TaskReport] = field(default_factory=dict)  # whatever else was asked, by name
+    left_out: dict[str, str] = field(default_factory=dict)  # tasks without a question, and why
 
     @property
     def relation_accuracy(self) -> float:

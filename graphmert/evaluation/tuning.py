@@ -45,7 +45,7 @@ def copy_model(model: GraphMERTModel) -> GraphMERTModel:
 
     Not `copy.deepcopy`: compiled parts of a model hold on to the weights that they were made with.
     """
-    with torch.random.fork_rng():
+    with torch.random.fork_rng([]):  # its first weights are drawn on the CPU, and not kept
         copied = GraphMERTModel(model.config)  # type: ignore[arg-type]  # declared too wide
     copied.load_state_dict(model.state_dict())
     copied.to(model.device)  # type: ignore[arg-type]  # transformers wraps it without its types
@@ -67,7 +67,7 @@ def tune(
     optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.01)
     for module in modules:
         module.train()
-    with torch.random.fork_rng():
+    with own_randomness(device):
         for step, chosen in zip(
             range(settings.num_updates), _endless_batches(num_examples, settings), strict=False
         ):
@@ -82,6 +82,11 @@ def tune(
             optimizer.zero_grad(set_to_none=True)
     for module in modules:
         module.eval()
+
+
+def own_randomness(device: torch.device) -> AbstractContextManager[None]:
+    """Put torch's generators back afterwards: the CPU's, and that of the device."""
+    return torch.random.fork_rng([device] if device.type == "cuda" else [])
 
 
 def autocast(device: torch.device) -> AbstractContextManager[None]:

@@ -21,7 +21,13 @@ from graphmert.evaluation.measures import Measures, TaskReport, measure, window_
 from graphmert.evaluation.misuse_samples import READ_FROM_USES, MisuseSample
 from graphmert.evaluation.questions import unmasked
 from graphmert.evaluation.ranking import BoolArray, FloatArray
-from graphmert.evaluation.tuning import TuneSettings, asking, copy_model, tune
+from graphmert.evaluation.tuning import (
+    TuneSettings,
+    asking,
+    copy_model,
+    own_randomness,
+    tune,
+)
 from graphmert.models.graphmert import GraphMERTModel
 
 SAMPLES_PER_BATCH = 128
@@ -187,7 +193,7 @@ def swapped_batch(samples: list[MisuseSample], table: WindowTable) -> RaggedBatc
 
 
 def _new_head(model: GraphMERTModel, seed: int) -> MisuseHead:
-    with torch.random.fork_rng():
+    with own_randomness(model.device):
         torch.manual_seed(seed)
         return MisuseHead(model.config.hidden_size).to(model.device)
 

@@ -1,15 +1,12 @@
 """Code search on a small data set, against one function at a time; BM25 beside it."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer
 
-from graph_builder.dataset import open_dataset
-from graphmert.data.dataset import load_split
 from graphmert.data.leaf_choice import LeafChoice, choose_leaves
 from graphmert.data.windows import WindowTable
 from graphmert.evaluation.bm25 import score_bm25, words
@@ -24,30 +21,21 @@ from graphmert.evaluation.code_search import (
 from graphmert.evaluation.function_pairs import FunctionPair, FunctionPairs, make_pairs
 from graphmert.evaluation.tuning import TuneSettings
 from graphmert.models.graphmert import GraphMERTModel
-from graphmert.models.loading import load_model
 
 
 @pytest.fixture(scope="module")
-def model(tiny_checkpoint: Path) -> GraphMERTModel:
-    return load_model(tiny_checkpoint)
+def pairs(train_windows: WindowTable, tokenizer: Tokenizer) -> FunctionPairs:
+    return make_pairs(train_windows, tokenizer, num_pairs=24)
 
 
-@pytest.fixture(scope="module")
-def table(small_dataset: Path) -> WindowTable:
-    return load_split(open_dataset(small_dataset), "train")
-
-
-@pytest.fixture(scope="module")
-def pairs(table: WindowTable, tokenizer: Tokenizer) -> FunctionPairs:
-    return make_pairs(table, tokenizer, num_pairs=24)
-
-
-def slow_code_vector(model: GraphMERTModel, pair: FunctionPair, table: WindowTable) -> torch.Tensor:
+def slow_code_vector(
+    tiny_model: GraphMERTModel, pair: FunctionPair, train_windows: WindowTable
+) -> torch.Tensor:
     """Return the mean state of a function's tokens from whole windows of 1,024 positions."""
-    layout = model.config.layout
+    layout = tiny_model.config.layout
     states = []
     for index, cut in zip(pair.windows, pair.cuts, strict=True):
-        batch = table.batch([index])
+        batch = train_windows.batch([index])
         kept = [root for root in range(len(batch.root_ids)) if root not in cut]
         new = {root: at for at, root in enumerate(kept)}
         ids = torch.ones(1, layout.num_nodes, dtype=torch.int64)
@@ -68,7 +56,7 @@ def slow_code_vector(model: GraphMERTModel, pair: FunctionPair, table: WindowTab
             attention[0, place], graph[0, new[root], slot] = 1, place
             relations[0, new[root], slot] = batch.triple_relations[triple]
             starts[0, new[root], slot], lengths[0, new[root], slot] = new[start], length
-        hidden = model(
+        hidden = tiny_model(
             ids, attention, types, graph, relations, head_starts=starts, head_lengths=lengths
         ).last_hidden_state
         states += [hidden[0, new[root]] for root in kept if batch.root_bytes[root] > 0]
@@ -76,25 +64,31 @@ def slow_code_vector(model: GraphMERTModel, pair: FunctionPair, table: WindowTab
 
 
 def test_vectors_are_the_mean_states_of_cut_windows(
-    model: GraphMERTModel, pairs: FunctionPairs, table: WindowTable, tokenizer: Tokenizer
+    tiny_model: GraphMERTModel,
+    pairs: FunctionPairs,
+    train_windows: WindowTable,
+    tokenizer: Tokenizer,
 ) -> None:
     chosen = np.array([3, 0, 7])
     assert any(len(pairs.pairs[at].windows) > 1 for at in range(len(pairs)))
-    queries, codes = embed_pairs(model, pairs, chosen, table, tokenizer)
+    queries, codes = embed_pairs(tiny_model, pairs, chosen, train_windows, tokenizer)
     for row, at in enumerate(chosen):
         with torch.no_grad():
-            vector = slow_code_vector(model, pairs.pairs[at], table).double().numpy()
+            vector = slow_code_vector(tiny_model, pairs.pairs[at], train_windows).double().numpy()
         np.testing.assert_allclose(codes[row], vector / np.linalg.norm(vector), atol=1e-5)
     assert np.linalg.norm(queries, axis=1) == pytest.approx(np.ones(3))
 
 
 def test_leaves_change_the_code_s_vector_and_not_the_query_s(
-    model: GraphMERTModel, pairs: FunctionPairs, table: WindowTable, tokenizer: Tokenizer
+    tiny_model: GraphMERTModel,
+    pairs: FunctionPairs,
+    train_windows: WindowTable,
+    tokenizer: Tokenizer,
 ) -> None:
     chosen = np.arange(8)
-    bare = choose_leaves(table, LeafChoice.NONE, seed=0)
-    with_leaves = embed_pairs(model, pairs, chosen, table, tokenizer)
-    without = embed_pairs(model, pairs, chosen, bare, tokenizer)
+    bare = choose_leaves(train_windows, LeafChoice.NONE, seed=0)
+    with_leaves = embed_pairs(tiny_model, pairs, chosen, train_windows, tokenizer)
+    without = embed_pairs(tiny_model, pairs, chosen, bare, tokenizer)
     np.testing.assert_allclose(with_leaves[0], without[0])
     assert not np.allclose(with_leaves[1], without[1])
 
@@ -122,17 +116,20 @@ def test_pools_hold_a_thousand_or_all(pairs: FunctionPairs) -> None:
 
 
 def test_a_short_tune_finds_what_it_was_tuned_on_and_leaves_the_model_alone(
-    model: GraphMERTModel, pairs: FunctionPairs, table: WindowTable, tokenizer: Tokenizer
+    tiny_model: GraphMERTModel,
+    pairs: FunctionPairs,
+    train_windows: WindowTable,
+    tokenizer: Tokenizer,
 ) -> None:
-    before = {name: value.clone() for name, value in model.state_dict().items()}
+    before = {name: value.clone() for name, value in tiny_model.state_dict().items()}
     task = make_search_task(pairs)
     settings = TuneSettings(num_updates=8, batch_size=8, learning_rate=3e-3)
-    tuned = tune_search(model, pairs, table, tokenizer, settings)
-    again = tune_search(model, pairs, table, tokenizer, settings)
-    for name, value in model.state_dict().items():
+    tuned = tune_search(tiny_model, pairs, train_windows, tokenizer, settings)
+    again = tune_search(tiny_model, pairs, train_windows, tokenizer, settings)
+    for name, value in tiny_model.state_dict().items():
         assert value.equal(before[name])
         assert tuned.state_dict()[name].equal(again.state_dict()[name])
-    scores = [score_search(each, task, table, tokenizer) for each in (model, tuned)]
+    scores = [score_search(each, task, train_windows, tokenizer) for each in (tiny_model, tuned)]
     raw, after = (each.measures["mrr"].mean for each in scores)
     assert after > raw + 0.05
 

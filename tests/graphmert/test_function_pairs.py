@@ -8,9 +8,7 @@ import click
 import pytest
 from tokenizers import Tokenizer
 
-from graph_builder.dataset import open_dataset
 from graphmert.data.cutting import cut_roots
-from graphmert.data.dataset import load_split
 from graphmert.data.windows import WindowTable
 from graphmert.evaluation.function_pairs import (
     FunctionPairs,
@@ -74,50 +72,50 @@ def test_a_docstring_is_the_first_statement_alone(code: str, docstring: str | No
 
 
 @pytest.fixture(scope="module")
-def table(small_dataset: Path) -> WindowTable:
-    return load_split(open_dataset(small_dataset), "train")
-
-
-@pytest.fixture(scope="module")
-def pairs(table: WindowTable, tokenizer: Tokenizer) -> FunctionPairs:
-    return make_pairs(table, tokenizer, num_pairs=100)
+def pairs(train_windows: WindowTable, tokenizer: Tokenizer) -> FunctionPairs:
+    return make_pairs(train_windows, tokenizer, num_pairs=100)
 
 
 def test_cut_windows_spell_the_code_without_its_docstring(
-    pairs: FunctionPairs, table: WindowTable, tokenizer: Tokenizer
+    pairs: FunctionPairs, train_windows: WindowTable, tokenizer: Tokenizer
 ) -> None:
     spelled = spelled_bytes(tokenizer)
     assert len(pairs) > 10
     for pair in pairs.pairs:
         code = b""
         for window, cut in zip(pair.windows, pair.cuts, strict=True):
-            batch = table.batch([window])
+            batch = train_windows.batch([window])
             is_cut = (batch.root_index >= cut.start) & (batch.root_index < cut.stop)
             left = cut_roots(batch, is_cut)
             code += b"".join(spelled[token] for token in left.root_ids[left.root_bytes > 0])
         assert "".join(code.decode().split()) == "".join(pair.code.split())
-        whole = b"".join(window_text(table, at, spelled).text for at in pair.windows)
+        whole = b"".join(window_text(train_windows, at, spelled).text for at in pair.windows)
         assert pair.query in " ".join(whole.decode().split())
         assert pair.query not in " ".join(pair.code.split())
         assert len(pair.query.split()) >= 3
 
 
 def test_a_function_is_all_its_windows_and_pairs_are_distinct(
-    pairs: FunctionPairs, table: WindowTable
+    pairs: FunctionPairs, train_windows: WindowTable
 ) -> None:
     for pair in pairs.pairs:
-        names = {table.describe(at)["qualified_name"] for at in pair.windows}
+        names = {train_windows.describe(at)["qualified_name"] for at in pair.windows}
         assert len(names) == 1
         after = pair.windows[-1] + 1
-        if after < table.num_windows:
-            is_same = table.describe(after)["qualified_name"] in names
-            assert not is_same or int(table.root_bytes[table.root_offsets[after] + 1]) > 0
+        if after < train_windows.num_windows:
+            is_same = train_windows.describe(after)["qualified_name"] in names
+            assert (
+                not is_same
+                or int(train_windows.root_bytes[train_windows.root_offsets[after] + 1]) > 0
+            )
     assert len({pair.query for pair in pairs.pairs}) == len(pairs)
     assert len({pair.code for pair in pairs.pairs}) == len(pairs)
     assert any(len(pair.windows) > 1 for pair in pairs.pairs)
 
 
-def test_fewer_pairs_are_some_of_those_of_more(table: WindowTable, tokenizer: Tokenizer) -> None:
-    few, more = (make_pairs(table, tokenizer, num_pairs=number) for number in (5, 9))
+def test_fewer_pairs_are_some_of_those_of_more(
+    train_windows: WindowTable, tokenizer: Tokenizer
+) -> None:
+    few, more = (make_pairs(train_windows, tokenizer, num_pairs=number) for number in (5, 9))
     assert len(few) == 5
     assert set(few.pairs) < set(more.pairs)

@@ -1,7 +1,6 @@
 """Tail prediction on a small data set, against one question and one candidate at a time."""
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +8,6 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from graph_builder.dataset import open_dataset
-from graphmert.data.dataset import load_split
 from graphmert.data.packing import pack
 from graphmert.data.windows import WindowTable
 from graphmert.evaluation.leaf_questions import all_tails, ask_triples, draw_examples
@@ -24,15 +21,9 @@ from graphmert.evaluation.tail_table import fit_tail_table
 from graphmert.evaluation.token_texts import text_ids
 from graphmert.evaluation.tuning import TuneSettings
 from graphmert.models.graphmert import GraphMERTModel
-from graphmert.models.loading import load_model
 from graphmert.training.masking import MaskSettings
 
 MASKS = MaskSettings()
-
-
-@pytest.fixture(scope="module")
-def model(tiny_checkpoint: Path) -> GraphMERTModel:
-    return load_model(tiny_checkpoint)
 
 
 @pytest.fixture(scope="module")
@@ -41,26 +32,16 @@ def same_text(tokenizer: Tokenizer) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def table(small_dataset: Path) -> WindowTable:
-    return load_split(open_dataset(small_dataset), "validation")
+def task(held_out_windows: WindowTable, same_text: Tensor) -> TailTask:
+    return make_tail_task(held_out_windows, same_text, num_questions=60)
 
 
 @pytest.fixture(scope="module")
-def train(small_dataset: Path) -> WindowTable:
-    return load_split(open_dataset(small_dataset), "train")
-
-
-@pytest.fixture(scope="module")
-def task(table: WindowTable, same_text: Tensor) -> TailTask:
-    return make_tail_task(table, same_text, num_questions=60)
-
-
-@pytest.fixture(scope="module")
-def facts(table: WindowTable, same_text: Tensor) -> list[tuple]:
+def facts(held_out_windows: WindowTable, same_text: Tensor) -> list[tuple]:
     """Every triple whose leaves spell its tail, read one by one."""
     found = []
-    for window in range(table.num_windows):
-        batch = table.batch([window])
+    for window in range(held_out_windows.num_windows):
+        batch = held_out_windows.batch([window])
         for triple in range(len(batch.triple_relations)):
             if batch.triple_is_reversed[triple]:
                 continue
@@ -74,8 +55,10 @@ def facts(table: WindowTable, same_text: Tensor) -> list[tuple]:
     return found
 
 
-def test_every_tail_is_found(table: WindowTable, same_text: Tensor, facts: list[tuple]) -> None:
-    tails = all_tails(table, same_text)
+def test_every_tail_is_found(
+    held_out_windows: WindowTable, same_text: Tensor, facts: list[tuple]
+) -> None:
+    tails = all_tails(held_out_windows, same_text)
     found = list(
         zip(
             tails.windows.tolist(),
@@ -91,7 +74,7 @@ def test_every_tail_is_found(table: WindowTable, same_text: Tensor, facts: list[
     assert sum(is_knowledge for _, _, _, is_knowledge, _, _ in facts) > 10
 
 
-def slow_rank(model: GraphMERTModel, task: TailTask, index: int, facts: list[tuple]) -> float:
+def slow_rank(tiny_model: GraphMERTModel, task: TailTask, index: int, facts: list[tuple]) -> float:
     """Return the rank of one question's tail: a window by itself, candidate after candidate."""
     window, triple = int(task.questions.windows[index]), int(task.questions.triples[index])
     batch = task.table.batch([window])
@@ -110,13 +93,13 @@ def slow_rank(model: GraphMERTModel, task: TailTask, index: int, facts: list[tup
     assert masked.leaf_is_hidden.equal(is_hidden)
     rows = pack(batch, masked)
     with torch.no_grad():
-        hidden = model.encode(rows.inputs)[0]
+        hidden = tiny_model.encode(rows.inputs)[0]
     places = [
         int(rows.inputs.edge_leaf[0, edge])
         for edge, owner in enumerate(rows.edge_triples[0].tolist())
         if owner == triple
     ]
-    said = torch.log_softmax(model.lm_head(hidden[places]), dim=-1).detach()
+    said = torch.log_softmax(tiny_model.lm_head(hidden[places]), dim=-1).detach()
     is_true = {f[5] for f in facts if f[2] == relation and f[4] == head}
     candidates = {f[5] for f in facts if f[2] == relation and len(f[5]) == len(tail)}
     scores = {
@@ -128,10 +111,10 @@ def slow_rank(model: GraphMERTModel, task: TailTask, index: int, facts: list[tup
 
 
 def test_ranks_equal_those_of_one_question_at_a_time(
-    model: GraphMERTModel, task: TailTask, facts: list[tuple]
+    tiny_model: GraphMERTModel, task: TailTask, facts: list[tuple]
 ) -> None:
-    report = score_tails(model, task, MASKS)
-    ranks = np.array([slow_rank(model, task, at, facts) for at in range(len(task.questions))])
+    report = score_tails(tiny_model, task, MASKS)
+    ranks = np.array([slow_rank(tiny_model, task, at, facts) for at in range(len(task.questions))])
     assert len(ranks) == 60
     assert report.measures["mrr"].mean == pytest.approx((1 / ranks).mean(), abs=0.01)
     assert report.measures["hits_at_10"].mean == pytest.approx((ranks <= 10).mean(), abs=0.02)
@@ -141,16 +124,16 @@ def test_ranks_equal_those_of_one_question_at_a_time(
 
 
 def test_the_table_ranks_by_counts_with_the_head_then_of_the_relation(
-    task: TailTask, train: WindowTable, same_text: Tensor
+    task: TailTask, train_windows: WindowTable, same_text: Tensor
 ) -> None:
-    tails = all_tails(train, same_text)
+    tails = all_tails(train_windows, same_text)
     rows = list(zip(tails.heads, tails.relations.tolist(), tails.tails, strict=True))
     by_head, by_relation = Counter(rows), Counter((r, t) for _, r, t in rows)
-    table = fit_tail_table(train, same_text)
+    counted = fit_tail_table(train_windows, same_text)
     for key, members in task.groups():
         relation, candidates = key[0], task.candidates[key]
         heads = [task.questions.heads[at] for at in members]
-        scores = table.scores(heads, relation, candidates)
+        scores = counted.scores(heads, relation, candidates)
         for head, row in zip(heads, scores, strict=True):
             expected = [
                 (by_head[head, relation, tail], by_relation[relation, tail]) for tail in candidates
@@ -160,29 +143,31 @@ def test_the_table_ranks_by_counts_with_the_head_then_of_the_relation(
 
 
 def test_questions_are_the_same_again_and_fewer_are_some_of_more(
-    table: WindowTable, same_text: Tensor, task: TailTask
+    held_out_windows: WindowTable, same_text: Tensor, task: TailTask
 ) -> None:
-    again = make_tail_task(table, same_text, num_questions=60)
+    again = make_tail_task(held_out_windows, same_text, num_questions=60)
     assert again.questions.windows.tolist() == task.questions.windows.tolist()
-    fewer = make_tail_task(table, same_text, num_questions=20).questions
+    fewer = make_tail_task(held_out_windows, same_text, num_questions=20).questions
     more = set(zip(task.questions.windows, task.questions.triples, strict=True))
     assert set(zip(fewer.windows, fewer.triples, strict=True)) < more
 
 
 def test_a_short_tune_says_the_leaves_that_it_was_tuned_on(
-    model: GraphMERTModel, train: WindowTable, same_text: Tensor
+    tiny_model: GraphMERTModel, train_windows: WindowTable, same_text: Tensor
 ) -> None:
-    task = make_tail_task(train, same_text, num_questions=100)
+    task = make_tail_task(train_windows, same_text, num_questions=100)
     settings = TuneSettings(num_updates=16, batch_size=16, learning_rate=5e-3)
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    tuned = tune_on_leaves(model, train, MASKS, settings)
-    assert all(value.equal(before[name]) for name, value in model.state_dict().items())
-    raw, after = (score_tails(each, task, MASKS).measures["mrr"].mean for each in (model, tuned))
+    before = {name: value.clone() for name, value in tiny_model.state_dict().items()}
+    tuned = tune_on_leaves(tiny_model, train_windows, MASKS, settings)
+    assert all(value.equal(before[name]) for name, value in tiny_model.state_dict().items())
+    raw, after = (
+        score_tails(each, task, MASKS).measures["mrr"].mean for each in (tiny_model, tuned)
+    )
     assert after > raw + 0.05
 
 
-def test_examples_are_about_a_share_of_the_tails(train: WindowTable) -> None:
-    batch = train.batch(range(train.num_windows))
+def test_examples_are_about_a_share_of_the_tails(train_windows: WindowTable) -> None:
+    batch = train_windows.batch(range(train_windows.num_windows))
     is_asked = draw_examples(batch, 0.3, seed=1)
     assert not (is_asked & batch.triple_is_reversed).any()
     assert is_asked.sum() / (~batch.triple_is_reversed).sum() == pytest.approx(0.3, abs=0.05)

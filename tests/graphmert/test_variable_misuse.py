@@ -3,16 +3,13 @@
 import ast
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer
 
-from graph_builder.dataset import open_dataset
 from graph_builder.relations import RELATION_NAMES
-from graphmert.data.dataset import load_split
 from graphmert.data.packing import pack
 from graphmert.data.windows import WindowTable
 from graphmert.evaluation.misuse_samples import MisuseSample, make_samples
@@ -28,30 +25,19 @@ from graphmert.evaluation.variable_misuse import (
 )
 from graphmert.evaluation.window_text import code_names, spelled_bytes, window_text
 from graphmert.models.graphmert import GraphMERTModel
-from graphmert.models.loading import load_model
 
 
 @pytest.fixture(scope="module")
-def model(tiny_checkpoint: Path) -> GraphMERTModel:
-    return load_model(tiny_checkpoint)
-
-
-@pytest.fixture(scope="module")
-def table(small_dataset: Path) -> WindowTable:
-    return load_split(open_dataset(small_dataset), "train")
-
-
-@pytest.fixture(scope="module")
-def samples(table: WindowTable, tokenizer: Tokenizer) -> list[MisuseSample]:
-    return make_samples(table, tokenizer, num_samples=200)
+def samples(train_windows: WindowTable, tokenizer: Tokenizer) -> list[MisuseSample]:
+    return make_samples(train_windows, tokenizer, num_samples=200)
 
 
 def texts(
-    sample: MisuseSample, table: WindowTable, tokenizer: Tokenizer
+    sample: MisuseSample, train_windows: WindowTable, tokenizer: Tokenizer
 ) -> tuple[bytes, bytes, int]:
     """Return the sound text, the sample's, and where the swapped use starts."""
     spelled = spelled_bytes(tokenizer)
-    text = window_text(table, sample.window, spelled)
+    text = window_text(train_windows, sample.window, spelled)
     if sample.swapped < 0:
         return text.text, text.text, -1
     start = text.bounds[sample.swapped_roots.start - text.first_root]
@@ -66,12 +52,14 @@ def parse(text: str) -> ast.Module:
 
 
 def test_a_swap_puts_another_variable_of_the_function_in_one_place(
-    table: WindowTable, tokenizer: Tokenizer
+    train_windows: WindowTable, tokenizer: Tokenizer
 ) -> None:
-    samples = [each for seed in range(4) for each in make_samples(table, tokenizer, seed=seed)]
+    samples = [
+        each for seed in range(4) for each in make_samples(train_windows, tokenizer, seed=seed)
+    ]
     num_parsed = 0
     for sample in samples:
-        sound, swapped, start = texts(sample, table, tokenizer)
+        sound, swapped, start = texts(sample, train_windows, tokenizer)
         if start < 0:
             assert (sample.answer, sample.said, sample.swapped_ids) == (-1, -1, ())
             continue
@@ -96,11 +84,11 @@ def test_a_swap_puts_another_variable_of_the_function_in_one_place(
 
 
 def test_mentions_and_answers_agree_with_the_text(
-    samples: list[MisuseSample], table: WindowTable, tokenizer: Tokenizer
+    samples: list[MisuseSample], train_windows: WindowTable, tokenizer: Tokenizer
 ) -> None:
     spelled = spelled_bytes(tokenizer)
     for sample in samples:
-        batch = table.batch([sample.window])
+        batch = train_windows.batch([sample.window])
         names = {}
         for root, variable in zip(sample.mentions, sample.variables, strict=True):
             name = int(batch.root_names[root])
@@ -119,23 +107,23 @@ def test_mentions_and_answers_agree_with_the_text(
             if variable == sample.said
         )
         swapped = b"".join(spelled[token] for token in sample.swapped_ids).strip()
-        text = window_text(table, sample.window, spelled)
+        text = window_text(train_windows, sample.window, spelled)
         name = next(each for each in code_names(text) if each.roots.start == said)
         assert name.text == swapped
 
 
 def test_what_was_read_from_uses_is_not_to_be_seen(
-    model: GraphMERTModel,
+    tiny_model: GraphMERTModel,
     samples: list[MisuseSample],
-    table: WindowTable,
+    train_windows: WindowTable,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen = []
-    encode = model.encode
-    monkeypatch.setattr(model, "encode", lambda inputs: seen.append(inputs) or encode(inputs))
-    probe = MisuseProbe(model, MisuseHead(model.config.hidden_size))
-    score_misuse(probe, samples[:20], table)
-    batch = swapped_batch(samples[:20], table)
+    encode = tiny_model.encode
+    monkeypatch.setattr(tiny_model, "encode", lambda inputs: seen.append(inputs) or encode(inputs))
+    probe = MisuseProbe(tiny_model, MisuseHead(tiny_model.config.hidden_size))
+    score_misuse(probe, samples[:20], train_windows)
+    batch = swapped_batch(samples[:20], train_windows)
     names = [RELATION_NAMES[relation] for relation in batch.triple_relations.tolist()]
     stays = [
         bool(is_knowledge) or name not in ("calls", "flows_to")
@@ -147,14 +135,14 @@ def test_what_was_read_from_uses_is_not_to_be_seen(
 
 
 def test_the_head_s_answers_equal_plain_loops(
-    model: GraphMERTModel, samples: list[MisuseSample], table: WindowTable
+    tiny_model: GraphMERTModel, samples: list[MisuseSample], train_windows: WindowTable
 ) -> None:
     part = samples[:12]
     torch.manual_seed(1)
-    head = MisuseHead(model.config.hidden_size)
-    batch = swapped_batch(part, table)
+    head = MisuseHead(tiny_model.config.hidden_size)
+    batch = swapped_batch(part, train_windows)
     with torch.no_grad():
-        hidden = model.encode(pack(batch, unmasked(batch)).inputs)
+        hidden = tiny_model.encode(pack(batch, unmasked(batch)).inputs)
         places, variables = head(hidden, AskedPlaces.of(part, hidden.device))
         for row, sample in enumerate(part):
             states = hidden[row]
@@ -179,12 +167,12 @@ def test_the_head_s_answers_equal_plain_loops(
 
 
 def test_measures_are_shares_of_sound_and_of_swapped_samples(
-    model: GraphMERTModel, samples: list[MisuseSample], table: WindowTable
+    tiny_model: GraphMERTModel, samples: list[MisuseSample], train_windows: WindowTable
 ) -> None:
-    head = MisuseHead(model.config.hidden_size)
+    head = MisuseHead(tiny_model.config.hidden_size)
     with torch.no_grad():
         head.sound.bias += 100.0  # says that nothing is swapped, always
-    report = score_misuse(MisuseProbe(model, head), samples, table)
+    report = score_misuse(MisuseProbe(tiny_model, head), samples, train_windows)
     means = {name: each.mean for name, each in report.measures.items()}
     assert (means["sound_accuracy"], means["location_accuracy"]) == (1.0, 0.0)
     assert means["joint_accuracy"] == 0.0
@@ -198,16 +186,16 @@ def test_measures_are_shares_of_sound_and_of_swapped_samples(
 
 
 def test_a_short_tune_learns_its_samples_and_leaves_the_model_alone(
-    model: GraphMERTModel, samples: list[MisuseSample], table: WindowTable
+    tiny_model: GraphMERTModel, samples: list[MisuseSample], train_windows: WindowTable
 ) -> None:
     part = samples[:16]
-    before = {name: value.clone() for name, value in model.state_dict().items()}
+    before = {name: value.clone() for name, value in tiny_model.state_dict().items()}
     settings = TuneSettings(num_updates=10, batch_size=16, learning_rate=3e-3)
-    probe = tune_misuse(model, part, table, settings)
-    assert all(value.equal(before[name]) for name, value in model.state_dict().items())
-    untuned = MisuseProbe(copy_model(model), MisuseHead(model.config.hidden_size))
+    probe = tune_misuse(tiny_model, part, train_windows, settings)
+    assert all(value.equal(before[name]) for name, value in tiny_model.state_dict().items())
+    untuned = MisuseProbe(copy_model(tiny_model), MisuseHead(tiny_model.config.hidden_size))
     means = [
-        {name: each.mean for name, each in score_misuse(each, part, table).measures.items()}
+        {name: each.mean for name, each in score_misuse(each, part, train_windows).measures.items()}
         for each in (untuned, probe)
     ]
     assert means[1]["repair_accuracy"] + means[1]["location_accuracy"] > (
@@ -216,7 +204,7 @@ def test_a_short_tune_learns_its_samples_and_leaves_the_model_alone(
 
 
 def test_samples_do_not_depend_on_how_many_are_drawn(
-    samples: list[MisuseSample], table: WindowTable, tokenizer: Tokenizer
+    samples: list[MisuseSample], train_windows: WindowTable, tokenizer: Tokenizer
 ) -> None:
-    assert make_samples(table, tokenizer, num_samples=5) == samples[:5]
+    assert make_samples(train_windows, tokenizer, num_samples=5) == samples[:5]
     assert replace(samples[0], window=-1) not in samples

@@ -11,7 +11,6 @@ import pytest
 from tokenizers import Tokenizer
 
 from graph_builder.dataset import open_dataset
-from graphmert.data.dataset import load_split
 from graphmert.data.windows import WindowTable
 from graphmert.evaluation.window_text import (
     code_names,
@@ -25,11 +24,6 @@ from graphmert.evaluation.window_text import (
 @pytest.fixture(scope="module")
 def rows(small_dataset: Path) -> pa.Table:
     return pa.concat_tables(open_dataset(small_dataset).tables("train"))
-
-
-@pytest.fixture(scope="module")
-def table(small_dataset: Path) -> WindowTable:
-    return load_split(open_dataset(small_dataset), "train")
 
 
 def source_file(path: str) -> bytes:
@@ -46,12 +40,12 @@ def own_spans(rows: pa.Table, index: int) -> list[tuple[int, int]]:
 
 
 def test_the_text_and_the_place_of_every_token_are_those_of_the_file(
-    rows: pa.Table, table: WindowTable, tokenizer: Tokenizer
+    rows: pa.Table, train_windows: WindowTable, tokenizer: Tokenizer
 ) -> None:
-    for index in range(table.num_windows):
-        data = source_file(str(table.describe(index)["path"]))
+    for index in range(train_windows.num_windows):
+        data = source_file(str(train_windows.describe(index)["path"]))
         spans = own_spans(rows, index)
-        window = window_text(table, index, spelled_bytes(tokenizer))
+        window = window_text(train_windows, index, spelled_bytes(tokenizer))
         assert window.text == data[spans[0][0] : spans[-1][1]]
         assert [bound + spans[0][0] for bound in window.bounds[:-1]] == [s for s, _ in spans]
         num_roots = len(rows["root_ids"][index])
@@ -59,13 +53,13 @@ def test_the_text_and_the_place_of_every_token_are_those_of_the_file(
 
 
 def test_names_are_those_that_python_s_own_tokenizer_finds(
-    rows: pa.Table, table: WindowTable, tokenizer: Tokenizer
+    rows: pa.Table, train_windows: WindowTable, tokenizer: Tokenizer
 ) -> None:
     num_names = 0
-    for index in first_windows(table):
-        data = source_file(str(table.describe(index)["path"]))
+    for index in first_windows(train_windows):
+        data = source_file(str(train_windows.describe(index)["path"]))
         spans = own_spans(rows, index)
-        window = window_text(table, index, spelled_bytes(tokenizer))
+        window = window_text(train_windows, index, spelled_bytes(tokenizer))
         start, end = spans[0][0], spans[-1][1]
         found = {(start + name.start, name.text.decode()) for name in code_names(window)}
         expected = names_of_file(data)
@@ -95,16 +89,16 @@ def names_of_file(data: bytes) -> set[tuple[int, str]]:
     }
 
 
-def test_first_windows_begin_functions(table: WindowTable, tokenizer: Tokenizer) -> None:
-    begins = first_windows(table)
-    for index in range(table.num_windows):
-        text = window_text(table, index, spelled_bytes(tokenizer)).text.lstrip()
-        is_function = table.describe(index)["kind"] == "function"
+def test_first_windows_begin_functions(train_windows: WindowTable, tokenizer: Tokenizer) -> None:
+    begins = first_windows(train_windows)
+    for index in range(train_windows.num_windows):
+        text = window_text(train_windows, index, spelled_bytes(tokenizer)).text.lstrip()
+        is_function = train_windows.describe(index)["kind"] == "function"
         if index in begins:
             assert is_function
             assert text.startswith((b"def ", b"async def ", b"@"))
         elif is_function:
             assert not text.startswith((b"def ", b"async def "))
-    assert sorted(in_drawn_order(table, begins, 3)) == begins
-    assert in_drawn_order(table, begins, 3) == in_drawn_order(table, begins, 3)
-    assert in_drawn_order(table, begins, 3) != in_drawn_order(table, begins, 4)
+    assert sorted(in_drawn_order(train_windows, begins, 3)) == begins
+    assert in_drawn_order(train_windows, begins, 3) == in_drawn_order(train_windows, begins, 3)
+    assert in_drawn_order(train_windows, begins, 3) != in_drawn_order(train_windows, begins, 4)
