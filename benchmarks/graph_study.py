@@ -218,13 +218,12 @@ def _send_answer(function: Callable[[int], Any], number: int, sender: Connection
 def planned_jobs(options: argparse.Namespace, data: StudyData, done: set[Any]) -> list[Job]:
     """Return what is to be done: the main variants with all seeds, then the others, shorter."""
     settings = settings_of(options)
-    short = StudySettings(
-        **asdict(settings) | {"num_updates": options.short_updates, "tune_updates": 0}
-    )
     named = [find_variant(name) for name in options.variants]
     main = named if named else list(MAIN)
     jobs = [Job(variant, seed, settings) for seed in range(options.num_seeds) for variant in main]
     if not named and options.short_updates:
+        changed = {"num_updates": options.short_updates, "tune_updates": 0}
+        short = StudySettings(**asdict(settings) | changed)
         jobs += [Job(variant, 0, short) for variant in (*MAIN, *OTHERS)]
     return [
         job
