@@ -27,7 +27,7 @@ local_settings.apply()
 from flows.ablation import ablation
 print("RUN", ablation(
     data_path=Path("set"), variants=("full", "no leaves"), num_seeds=1,
-    num_updates=2, batch_size=4, num_questions=10, tune_updates=1,
+    num_updates=2, batch_size=4, num_questions=10, tune_updates=0,
 ))
 """
 
