@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-FLOWS = ("build-and-train", "build-dataset", "train", "evaluate")
+FLOWS = ("build-and-train", "build-dataset", "train", "evaluate", "ablation")
 START_S = 90.0
 
 
