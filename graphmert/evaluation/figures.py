@@ -85,14 +85,14 @@ def _draw_task(axes: Axes, name: str, task: TaskReport) -> None:
     places = np.arange(len(titles))
     for at, (row, measures) in enumerate(rows.items()):
         means = [measures[title].mean if title in measures else 0.0 for title in titles]
-        colour = HELD_OUT_COLOUR if row == "model" else BASELINE_COLOURS[at % 3]
+        colour = HELD_OUT_COLOUR if row == "model" else BASELINE_COLOURS[(at - 1) % 3]
         axes.barh(places + (at + 0.5) * height - 0.4, means, height, label=row, color=colour)
     axes.set_yticks(places, titles, size=8)
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
     axes.set_title(name.replace("_", " "), size=10)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.1))
 
 
 def draw_loss_curves(metrics_path: Path) -> Figure:

@@ -1,6 +1,6 @@
 """Questions for the text of a triple's leaves: which ones, and a batch in which they are masked.
 
-Legend: Q questions, T triples and F leaves of a batch, B rows of E edges, C hidden size.
+Legend: Q questions, T triples and F leaves of a batch, V vocabulary.
 A tail is asked for with its head and its relation to be seen. All its leaves are masked, and every
 other triple of the window whose leaves spell the same is hidden: no leaf restates the answer.
 """

@@ -53,21 +53,22 @@ def _relation_table(scores: RelationScores) -> list[str]:
 
 
 def _task_tables(report: EvaluationReport) -> list[str]:
-    """Return a table for each task: a row for the model and for each baseline."""
+    """Return a table for each task."""
     lines = [line for name, task in report.tasks.items() for line in _task_table(name, task)]
     lines.extend(f"{name}: left out: {reason}" for name, reason in report.left_out.items())
     return lines
 
 
 def _task_table(name: str, task: TaskReport) -> list[str]:
-    titles = "".join(title.rjust(WIDTH) for title in task.measures)
-    counts = ", ".join(f"{title} {value:,.6g}" for title, value in task.counts.items())
-    lines = [f"{name}{f' ({counts})' if counts else ''}", f"{'':<20}{titles}"]
-    rows: dict[str, Measures] = {"model": task.measures, **task.baselines}
-    for row, measures in rows.items():
-        cells = (_cell(title, measures) for title in task.measures)
-        lines.append(f"{row:<20}" + "".join(f"{cell:>{WIDTH}}" for cell in cells))
-    return ["", *lines]
+    """Return a row for each figure: how many questions, the model's mean, the baselines'."""
+    columns: dict[str, Measures] = {"model": task.measures, **task.baselines}
+    counts = "".join(f", {title} {value:,.6g}" for title, value in task.counts.items())
+    titles = "".join(f"{column:>{WIDTH}}" for column in columns)
+    lines = ["", f"{name}{counts}", f"{'':<24}{'questions':>10}{titles}"]
+    for title, measure in task.measures.items():
+        cells = "".join(f"{_cell(title, each):>{WIDTH}}" for each in columns.values())
+        lines.append(f"{title:<24}{measure.num_questions:>10,}{cells}")
+    return lines
 
 
 def _cell(title: str, measures: Measures) -> str:

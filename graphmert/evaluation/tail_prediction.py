@@ -3,8 +3,8 @@
 Legend: Q questions, F their leaves, N tokens of a row, C hidden size, V vocabulary, A candidates.
 The protocol. A question is a triple whose leaves spell its tail: head and relation are to be seen,
 the leaves are masked (`leaf_questions.py`), and how many there are is given. Candidates are all
-distinct tails of that relation and of so many tokens in the split; those that are true of the same
-head in the same source are left out, but for the one asked for (the filtered setting). A
+distinct tails of that relation and of so many tokens in the split; those that are true of a head of
+that name in the same source are left out, but for the one asked for (the filtered setting). A
 candidate's score is the sum of its tokens' log-probabilities in the masked slots; candidates with
 equal scores share their mean rank, so a model that says the same of all ranks as chance does.
 """

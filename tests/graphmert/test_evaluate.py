@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from graph_builder.layout import ChainLayout
 from graph_builder.shards import records_table
+from graphmert.data.leaf_choice import LeafChoice, choose_leaves
 from graphmert.data.packing import pack
 from graphmert.data.windows import RaggedBatch, WindowTable
 from graphmert.evaluation.evaluate import evaluate, knowledge_only
@@ -172,3 +173,38 @@ def test_tokens_with_and_without_a_leading_space_share_a_text(tokenizer: Tokeniz
     assert len(pairs) > 10
     assert all(ids[spaced] == ids[plain] for spaced, plain in pairs)
     assert len(set(ids.tolist())) == len({text.lstrip("Ġ") for text in vocabulary})
+
+
+def test_figures_are_summed_by_source(model: GraphMERTModel, table: WindowTable) -> None:
+    measures = evaluate(model, table, SETTINGS, batch_size=7).measures
+    sources = [str(table.describe(index)["source"]) for index in range(table.num_windows)]
+    for source in set(sources):
+        tokens, triples = [], []
+        for index in range(table.num_windows):
+            if sources[index] == source:
+                own_tokens, _, own_triples = loop(model.eval(), table, index)
+                tokens.extend(own_tokens)
+                triples.extend(own_triples)
+        sums = {name: measure.by_source[source] for name, measure in measures.items()}
+        assert sums["token_accuracy"].num_questions == len(tokens) > 0
+        assert sums["token_accuracy"].total == sum(hit for _, _, hit in tokens)
+        assert sums["token_loss"].total == pytest.approx(sum(loss for loss, _, _ in tokens))
+        assert sums["relation_accuracy"].num_questions == len(triples) > 0
+        hits = [(label == said, is_knowledge) for label, said, is_knowledge in triples]
+        assert sums["relation_accuracy"].total == sum(hit for hit, _ in hits)
+        assert sums["local_relation_accuracy"].total == sum(hit for hit, known in hits if not known)
+        assert sums["knowledge_relation_accuracy"].num_questions == sum(known for _, known in hits)
+
+
+def test_rare_tokens_are_those_of_all_leaves_whichever_leaves_are_seen(
+    model: GraphMERTModel, table: WindowTable
+) -> None:
+    bare = choose_leaves(table, LeafChoice.NONE, seed=0)
+    whole, without = (
+        evaluate(model, each, SETTINGS, all_leaves=all_leaves)
+        for each, all_leaves in ((table, None), (bare, table))
+    )
+    assert without.num_knowledge_only_tokens == whole.num_knowledge_only_tokens > 0
+    assert without.num_masked_tokens == whole.num_masked_tokens
+    assert without.mlm_loss != whole.mlm_loss
+    assert evaluate(model, bare, SETTINGS).num_knowledge_only_tokens == 0

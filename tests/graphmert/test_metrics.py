@@ -10,6 +10,7 @@ from graph_builder.relations import NUM_RELATIONS, RELATION_NAMES
 from graphmert.evaluation.metrics import (
     RelationScores,
     confusion_counts,
+    expected_calibration_error,
     report_relations,
     score_relations,
 )
@@ -79,3 +80,30 @@ def test_report_survives_json_and_its_metrics_are_flat_finite_numbers(
 def test_a_file_that_is_no_report_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not an evaluation report"):
         EvaluationReport.from_json(text)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), max_size=60))
+def test_calibration_error_equals_that_of_one_bin_at_a_time(
+    pairs: list[tuple[bool, float]],
+) -> None:
+    bins: dict[int, list[tuple[bool, float]]] = {}
+    for is_hit, confidence in pairs:
+        bins.setdefault(min(int(confidence * 15), 14), []).append((is_hit, confidence))
+    expected = 0.0
+    for members in bins.values():
+        accuracy = np.mean([is_hit for is_hit, _ in members])
+        confidence = np.mean([each for _, each in members])
+        expected += abs(accuracy - confidence) * len(members) / len(pairs)
+    is_hit, confidences = (np.array([pair[at] for pair in pairs]) for at in (0, 1))
+    found = expected_calibration_error(is_hit.astype(bool), confidences.astype(float))
+    assert found == pytest.approx(expected, abs=1e-9)
+
+
+def test_each_kind_of_triple_has_its_own_calibration_error() -> None:
+    labels, predictions = np.array([0, 1, 2]), np.array([0, 1, 1])
+    is_knowledge, confidences = np.array([True, False, False]), np.array([0.75, 1.0, 0.5])
+    relations = report_relations(labels, predictions, is_knowledge, confidences)
+    assert relations.knowledge.calibration_error == pytest.approx(0.25)
+    assert relations.local.calibration_error == pytest.approx(0.25)
+    assert report_relations(labels, predictions, is_knowledge).every.calibration_error is None
