@@ -1,11 +1,13 @@
 """The `evaluate` flow: a checkpoint and a data set in, a report out, in a file and in MLflow."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import flow, get_run_logger, task
 
 from flows.child_process import run_module
+from flows.gpus import count_gpus, gpu_slots
 from flows.parameters import Split
 from flows.tracked_run import tracked_run
 from graph_builder.dataset import open_dataset
@@ -29,12 +31,21 @@ def evaluate_checkpoint(
     checkpoint: Path, data_path: Path, split: str, report_path: Path
 ) -> Evaluation:
     """Evaluate a checkpoint in a child process; the report lands in `report_path`."""
-    run_module(
-        "graphmert-evaluate",
-        "graphmert.evaluation.cli",
-        [str(checkpoint), str(data_path), "--split", split, "--output", str(report_path)],
-        get_run_logger().info,
-    )
+    log = get_run_logger().info
+    with gpu_slots(min(count_gpus(), 1)):
+        return evaluate_in_child(checkpoint, data_path, split, report_path, log)
+
+
+def evaluate_in_child(
+    checkpoint: Path,
+    data_path: Path,
+    split: str,
+    report_path: Path,
+    pass_on: Callable[[str], None],
+) -> Evaluation:
+    """Evaluate a checkpoint; `pass_on` gets the lines of the command."""
+    arguments = [str(checkpoint), str(data_path), "--split", split, "--output", str(report_path)]
+    run_module("graphmert-evaluate", "graphmert.evaluation.cli", arguments, pass_on)
     return Evaluation(str(report_path), split)
 
 

@@ -113,10 +113,11 @@ def register_checkpoint(run_id: str, checkpoint: Path, tags: Mapping[str, str]) 
 
 
 def apply(version: Version, decision: Decision) -> None:
-    """Write the gate's decision and reason on the version, and move the aliases."""
+    """Write the gate's decision and reason on the version and its run, and move the aliases."""
     client = open_client()
-    client.set_model_version_tag(REGISTERED_NAME, version.number, "gate", decision.alias)
-    client.set_model_version_tag(REGISTERED_NAME, version.number, "gate_reason", decision.reason)
+    for name, value in (("gate", decision.alias), ("gate_reason", decision.reason)):
+        client.set_model_version_tag(REGISTERED_NAME, version.number, name, value)
+        client.set_tag(version.run_id, name, value)
     if decision.promote:
         client.set_registered_model_alias(REGISTERED_NAME, CHAMPION, version.number)
         client.delete_registered_model_alias(REGISTERED_NAME, CANDIDATE)

@@ -10,14 +10,17 @@ from graph_builder.dataset import open_dataset
 from graphmert.evaluation.report import EvaluationReport
 from graphmert.tracking.run import (
     end_run,
+    find_run,
     flatten,
     log_dataset,
     log_evaluation,
     log_loss_curves,
+    reopen_run,
+    running_runs,
     start_run,
 )
 from graphmert.tracking.store import open_client
-from graphmert.tracking.tracker import open_tracker, read_metrics, replay
+from graphmert.tracking.tracker import complete_metrics, open_tracker, read_metrics
 
 
 def history(run_id: str, name: str) -> list[tuple[int, float]]:
@@ -71,13 +74,14 @@ def test_a_resumed_file_drops_what_will_be_done_again(tmp_path: Path) -> None:
     assert [line["loss"] for line in read_metrics(path)] == [0, 1, 2, 3, 40]
 
 
-def test_an_unreachable_server_neither_raises_nor_blocks_and_can_be_replayed(
+def test_an_unreachable_server_neither_raises_nor_blocks_and_the_run_is_completed_later(
     tmp_path: Path,
     mlflow_store: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> None:
-    run_id = start_run("replayed")
+    run_id = start_run("completed")
+    open_client().log_metric(run_id, "loss", 1.0, step=0)  # what arrived before the server went
     started_s = time.monotonic()
     with monkeypatch.context() as away:
         away.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # the discard port: nobody there
@@ -89,8 +93,21 @@ def test_an_unreachable_server_neither_raises_nor_blocks_and_can_be_replayed(
         tracker.close()
     assert time.monotonic() - started_s < 15
     assert "next try in" in capsys.readouterr().err
-    replay(tmp_path / "metrics.jsonl", run_id)
-    assert history(run_id, "loss") == [(step, 1.0 / (step + 1)) for step in range(50)]
+    for _ in range(2):
+        complete_metrics(tmp_path / "metrics.jsonl", run_id)
+        assert history(run_id, "loss") == [(step, 1.0 / (step + 1)) for step in range(50)]
+
+
+def test_a_run_is_found_by_a_tag_and_opened_again(mlflow_store: Path) -> None:
+    assert find_run("flow", "one") is None
+    run_id = start_run("found", {"flow": "one"})
+    assert run_id in running_runs()
+    end_run(run_id, "FAILED")
+    assert run_id not in running_runs()
+    assert find_run("flow", "one") == run_id
+    reopen_run(run_id, {"try": "2"})
+    assert running_runs()[run_id]["try"] == "2"
+    end_run(run_id)
 
 
 def test_nested_parameters_become_flat_strings() -> None:

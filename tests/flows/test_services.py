@@ -1,0 +1,149 @@
+"""`make services` and the literal command after it: everything comes up, and a run goes through."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Services, free_port
+from test_build_and_train import SOURCES, workplace
+
+from flows.prefect_plugin import with_full_name
+from flows.service_process import read_service, start_service, stop_service, wait_until_ready
+from graph_builder.errors import UserError
+
+SIZES = {"vocab_size": 500, "batch_size": 16, "learning_rate": 1e-3}
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with three small sources, for data sets and runs."""
+    return workplace(tmp_path_factory.mktemp("deployed")).folder
+
+
+def run_deployment(
+    services: Services, place: Path, **parameters: object
+) -> "subprocess.CompletedProcess[str]":
+    given = {**parameters, "data_dir": str(place / "data"), "runs_dir": str(place / "runs")}
+    options = [f"--param={name}={json.dumps(value)}" for name, value in given.items()]
+    return services.command("prefect", "deployment", "run", "build-and-train", "--watch", *options)
+
+
+@pytest.fixture(scope="session")
+def first_run(services: Services, place: Path) -> str:
+    """Run the deployment by its short name on small sources; return the MLflow run's id."""
+    sources = {split: [f"path:{place / 'sources' / split}"] for split in SOURCES}
+    done = run_deployment(services, place, **sources, **SIZES)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "finished successfully" in done.stdout
+    return newest_run(services)
+
+
+def newest_run(services: Services) -> str:
+    experiment = services.mlflow.get_experiment_by_name("graphmert")
+    return services.mlflow.search_runs([experiment.experiment_id])[0].info.run_id
+
+
+def test_starting_again_changes_nothing(services: Services) -> None:
+    before = {name: read_service(services.folder, name) for name in ("prefect", "mlflow", "worker")}
+    done = services.services("start")
+    assert done.returncode == 0, done.stderr
+    assert before == {name: read_service(services.folder, name) for name in before}
+    assert len(services.post("automations/filter")) == 1
+
+
+def test_the_run_is_in_mlflow_with_what_belongs_to_it(services: Services, first_run: str) -> None:
+    run = services.mlflow.get_run(first_run)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["prefect.deployment"] == "build-and-train"
+    assert run.data.tags["gate"] == "champion"
+    assert "first model" in run.data.tags["gate_reason"]
+    assert run.data.metrics["system/cpu_utilization_percentage"] >= 0
+    assert services.mlflow.get_model_version_by_alias("graphmert", "champion").version == "1"
+
+
+def test_the_prefect_run_shows_progress_sources_summary_and_where_the_report_is(
+    services: Services, first_run: str
+) -> None:
+    flow_run = services.mlflow.get_run(first_run).data.tags["prefect.flow_run_id"]
+    found = services.post("artifacts/filter", flow_runs={"id": {"any_": [flow_run]}})
+    by_kind: dict[str, list[str]] = {}
+    for artifact in found:
+        by_kind.setdefault(artifact["type"], []).append(str(artifact["data"]))
+    assert by_kind["progress"] == ["100.0", "100.0"]
+    assert "loaders.py" not in by_kind["table"][0]
+    assert all(f"path:{split}" in by_kind["table"][0] for split in SOURCES)
+    assert len(by_kind["markdown"]) == 2  # the summary, and the link, which is markdown too
+    assert any("Bits for each masked byte" in text for text in by_kind["markdown"])
+    assert any(f"{first_run}/artifacts/data_set" in text for text in by_kind["markdown"])
+
+
+def test_added_sources_extend_the_data_set_and_the_champion(
+    services: Services, place: Path, first_run: str, tmp_path: Path
+) -> None:
+    """Only what is new is parsed, the base stays, and old and new stand side by side."""
+    base = (place / "data" / "latest").resolve()
+    shards = {path.name: path.stat().st_mtime_ns for path in base.rglob("*.parquet")}
+    manifest = (base / "manifest.json").read_bytes()
+    more = tmp_path / "more"
+    more.mkdir()
+    (more / "walk.py").write_text((ROOT / "graph_builder" / "modules.py").read_text())
+    done = run_deployment(services, place, add_sources=[f"path:{more}"], batch_size=16)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    extended = (place / "data" / "latest").resolve()
+    assert extended != base
+    assert (base / "manifest.json").read_bytes() == manifest
+    kept = {path.name: path.stat().st_mtime_ns for path in extended.rglob("*.parquet")}
+    assert kept.items() > shards.items()
+    assert len(kept) == len(shards) + 1
+    run = services.mlflow.get_run(newest_run(services))
+    assert run.data.params["start_from"] == "champion, version 1"
+    assert run.data.params["sources.extends"] == base.name
+    assert run.data.tags["champion_version"] == "1"
+    assert run.data.metrics["champion/bits_per_byte"] == pytest.approx(
+        services.mlflow.get_run(first_run).data.metrics["evaluation/bits_per_byte"]
+    )
+    # It goes on from the champion: what it starts with is what the champion ended with.
+    history = services.mlflow.get_metric_history(run.info.run_id, "validation/mlm_loss")
+    before = services.mlflow.get_run(first_run).data.metrics["evaluation/mlm_loss"]
+    assert min(history, key=lambda each: each.step).value == pytest.approx(before, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("deployment run train", "deployment run train/train"),
+        ("deployment run --watch train", "deployment run --watch train/train"),
+        ("deployment run -p a=1 train -p b=2", "deployment run -p a=1 train/train -p b=2"),
+        ("--no-prompt deployment run --param=a=1 train", None),
+        ("deployment run train/train --watch", None),
+        ("deployment run --id 7 --watch", None),
+        ("deployment inspect train", None),
+        ("worker start --pool train", None),
+        ("", None),
+    ],
+)
+def test_a_deployments_short_name_is_made_whole(given: str, meant: str | None) -> None:
+    expected = (meant or given).split()
+    if "--param=a=1" in given:
+        expected = [*given.split()[:-1], "train/train"]
+    assert with_full_name(given.split()) == expected
+
+
+def test_a_port_that_is_taken_is_one_line(services: Services, tmp_path: Path) -> None:
+    shell = {**services.shell, "GRAPHMERT_SERVICES": str(tmp_path / "others")}
+    done = Services(tmp_path / "others", shell).services("start")
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith("choose one with PREFECT_PORT=..")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_service_that_does_not_come_up_says_what_it_said(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "raise SystemExit('no database')"]
+    service = start_service(tmp_path, "small", f"http://127.0.0.1:{free_port()}", command, {})
+    with pytest.raises(UserError, match="small ended at once: no database"):
+        wait_until_ready(tmp_path, service, lambda: False, 20)
+    assert read_service(tmp_path, "small") is None
+    assert not stop_service(tmp_path, "small")
