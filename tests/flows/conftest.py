@@ -1,106 +1,44 @@
-"""The services for the tests of deployments: real servers and a real worker, once for the session.
+"""The fixtures of tests that need the services: started once for the session."""
 
-They are started by the command behind `make services`, on free ports of the loopback interface and
-in folders of their own, and ended by their process ids.
-"""
-
-import os
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-from mlflow import MlflowClient
-
-from flows.service_process import read_service
-
-ROOT = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
-
-
-@dataclass(frozen=True)
-class Services:
-    """Where the services are, and what a user's shell needs to know of them: next to nothing."""
-
-    folder: Path
-    shell: Mapping[str, str]  # environment variables of a shell that has the environment's bin
-
-    @property
-    def prefect_url(self) -> str:
-        return self._url("prefect")
-
-    @property
-    def mlflow_url(self) -> str:
-        return self._url("mlflow")
-
-    def _url(self, name: str) -> str:
-        service = read_service(self.folder, name)
-        assert service is not None
-        return service.url
-
-    @property
-    def mlflow(self) -> MlflowClient:
-        return MlflowClient(self.mlflow_url)
-
-    def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command of the environment in the checkout."""
-        program, *arguments = words
-        return subprocess.run(
-            [str(BIN / program), *arguments],
-            cwd=ROOT,
-            env=self.shell,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def services(self, command: str) -> "subprocess.CompletedProcess[str]":
-        """Run the command behind `make services` and `make services-stop`."""
-        ports = [f"--{name}_port={self.shell[name]}" for name in ("prefect", "mlflow")]
-        return self.command("python", "-m", "flows.services", command, *ports)
-
-    def get(self, path: str) -> Any:
-        return httpx.get(f"{self.prefect_url}/{path}").raise_for_status().json()
-
-    def post(self, path: str, **content: object) -> Any:
-        answer = httpx.post(f"{self.prefect_url}/{path}", json=content)
-        return answer.raise_for_status().json()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from service_harness import Services, folders, newest_run, start_services
+from small_sources import SPLITS, write_sources
 
 
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """Start all services; stop them when the session ends."""
+    """Real servers and a real worker."""
     folder = tmp_path_factory.mktemp("services")
-    shell = {
-        **{
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("PREFECT_", "MLFLOW_"))
-        },
-        "GRAPHMERT_SERVICES": str(folder),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
-        "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "1",
-        "PREFECT_HOME": str(folder / "user"),  # no profile of whoever runs the tests
-        "OMP_NUM_THREADS": "1",
-        "NO_COLOR": "1",
-        "prefect": str(free_port()),
-        "mlflow": str(free_port()),
-    }
-    started = Services(folder, shell)
+    started = None
     try:
-        done = started.services("start")
-        assert done.returncode == 0, done.stderr
+        started = start_services(folder)
         yield started
     finally:
-        started.services("stop")
+        if started is not None:
+            started.services("stop")
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with three small sources, for data sets and runs."""
+    return write_sources(tmp_path_factory.mktemp("deployed"))
+
+
+@pytest.fixture(scope="session")
+def first_run(services: Services, place: Path) -> str:
+    """Run `build-and-train` on small sources; return the MLflow run's id."""
+    sources = {split: [f"path:{place / 'sources' / split}"] for split in SPLITS}
+    done = services.run_deployment(
+        "build-and-train",
+        **sources,
+        **folders(place),
+        vocab_size=500,
+        batch_size=16,
+        learning_rate=1e-3,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "finished successfully" in done.stdout
+    return newest_run(services)

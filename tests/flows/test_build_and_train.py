@@ -2,25 +2,17 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
-import flask
-import jinja2
 import pytest
 from mlflow import MlflowClient
+from small_sources import SPLITS, write_sources
 
-SOURCES = {
-    "train": [Path(jinja2.__file__).parent / name for name in ("loaders.py", "lexer.py")],
-    "validation": [Path(click.__file__).parent / name for name in ("globals.py", "utils.py")],
-    "test": [Path(flask.__file__).parent / "sessions.py"],
-}
-SPECS = [part for split in SOURCES for part in (f"--{split}", f"path:sources/{split}")]
+SPECS = [part for split in SPLITS for part in (f"--{split}", f"path:sources/{split}")]
 SIZES = ["--vocab_size", "500", "--num_epochs", "2", "--batch_size", "16"]
 SIZES += ["--learning_rate", "1e-3"]  # so few windows do not take the default's rate
 
@@ -48,10 +40,7 @@ class Workplace:
 
 
 def workplace(folder: Path) -> Workplace:
-    for split, files in SOURCES.items():
-        (folder / "sources" / split).mkdir(parents=True)
-        for file in files:
-            shutil.copy(file, folder / "sources" / split)
+    write_sources(folder)
     variables = {
         name: value
         for name, value in os.environ.items()

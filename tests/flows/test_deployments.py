@@ -1,11 +1,11 @@
-"""The deployments, as the real command makes them on a real Prefect server: with forms that check."""
+"""The deployments, as the real command makes them on a real server: with forms that check."""
 
 import json
 from typing import Any
 
 import httpx
 import pytest
-from conftest import ROOT, Services
+from service_harness import ROOT, Services
 
 FLOWS = ("build-and-train", "build-dataset", "train", "evaluate")
 

@@ -1,48 +1,16 @@
 """`make services` and the literal command after it: everything comes up, and a run goes through."""
 
-import json
-import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Services, free_port
-from test_build_and_train import SOURCES, workplace
+from service_harness import ROOT, Services, folders, free_port, newest_run
+from small_sources import SPLITS
 
 from flows.prefect_plugin import with_full_name
 from flows.service_process import read_service, start_service, stop_service, wait_until_ready
 from graph_builder.errors import UserError
-
-SIZES = {"vocab_size": 500, "batch_size": 16, "learning_rate": 1e-3}
-
-
-@pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with three small sources, for data sets and runs."""
-    return workplace(tmp_path_factory.mktemp("deployed")).folder
-
-
-def run_deployment(
-    services: Services, place: Path, **parameters: object
-) -> "subprocess.CompletedProcess[str]":
-    given = {**parameters, "data_dir": str(place / "data"), "runs_dir": str(place / "runs")}
-    options = [f"--param={name}={json.dumps(value)}" for name, value in given.items()]
-    return services.command("prefect", "deployment", "run", "build-and-train", "--watch", *options)
-
-
-@pytest.fixture(scope="session")
-def first_run(services: Services, place: Path) -> str:
-    """Run the deployment by its short name on small sources; return the MLflow run's id."""
-    sources = {split: [f"path:{place / 'sources' / split}"] for split in SOURCES}
-    done = run_deployment(services, place, **sources, **SIZES)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "finished successfully" in done.stdout
-    return newest_run(services)
-
-
-def newest_run(services: Services) -> str:
-    experiment = services.mlflow.get_experiment_by_name("graphmert")
-    return services.mlflow.search_runs([experiment.experiment_id])[0].info.run_id
 
 
 def test_starting_again_changes_nothing(services: Services) -> None:
@@ -71,9 +39,9 @@ def test_the_prefect_run_shows_progress_sources_summary_and_where_the_report_is(
     by_kind: dict[str, list[str]] = {}
     for artifact in found:
         by_kind.setdefault(artifact["type"], []).append(str(artifact["data"]))
-    assert by_kind["progress"] == ["100.0", "100.0"]
+    assert by_kind["progress"] == ["100", "100"]
     assert "loaders.py" not in by_kind["table"][0]
-    assert all(f"path:{split}" in by_kind["table"][0] for split in SOURCES)
+    assert all(f"path:{split}" in by_kind["table"][0] for split in SPLITS)
     assert len(by_kind["markdown"]) == 2  # the summary, and the link, which is markdown too
     assert any("Bits for each masked byte" in text for text in by_kind["markdown"])
     assert any(f"{first_run}/artifacts/data_set" in text for text in by_kind["markdown"])
@@ -89,7 +57,9 @@ def test_added_sources_extend_the_data_set_and_the_champion(
     more = tmp_path / "more"
     more.mkdir()
     (more / "walk.py").write_text((ROOT / "graph_builder" / "modules.py").read_text())
-    done = run_deployment(services, place, add_sources=[f"path:{more}"], batch_size=16)
+    done = services.run_deployment(
+        "build-and-train", add_sources=[f"path:{more}"], batch_size=16, **folders(place)
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
     extended = (place / "data" / "latest").resolve()
@@ -134,7 +104,7 @@ def test_a_deployments_short_name_is_made_whole(given: str, meant: str | None) -
 
 def test_a_port_that_is_taken_is_one_line(services: Services, tmp_path: Path) -> None:
     shell = {**services.shell, "GRAPHMERT_SERVICES": str(tmp_path / "others")}
-    done = Services(tmp_path / "others", shell).services("start")
+    done = replace(services, folder=tmp_path / "others", shell=shell).services("start")
     assert done.returncode == 1
     assert done.stderr.strip().endswith("choose one with PREFECT_PORT=..")
     assert len(done.stderr.splitlines()) == 1
