@@ -25,7 +25,7 @@ from flows.defaults import (
     VALIDATION_SOURCES,
     VOCAB_SIZE,
 )
-from flows.evaluate import PREFIX, evaluate_checkpoint
+from flows.evaluate import evaluate_checkpoint, log_to_run
 from flows.extension import extended_request
 from flows.parameters import (
     BatchSize,
@@ -45,8 +45,9 @@ from flows.tracked_run import origin, tracked_run
 from flows.train import TrainingRequest, run_output_dir, train_model
 from graph_builder.errors import UserError
 from graph_builder.manifest import MANIFEST_NAME
+from graphmert.tracking.checkpoints import log_checkpoints
 from graphmert.tracking.registry import Version, download_checkpoint, find_champion
-from graphmert.tracking.run import log_dataset, log_evaluation, log_loss_curves, run_page
+from graphmert.tracking.run import log_dataset, log_loss_curves, run_page
 from graphmert.tracking.store import open_client
 
 
@@ -121,7 +122,8 @@ def build_and_train(
         evaluation = evaluate_checkpoint(
             Path(trained.checkpoint), data_path, "validation", output_dir / "report.json"
         )
-        log_evaluation(run_id, evaluation.read(), PREFIX)
+        log_to_run(run_id, evaluation)
+        log_checkpoints(run_id, output_dir, leave_out=Path(trained.checkpoint))
         tags = {"data_set_digest": dataset.digest, **origin()}
         registration = register(trained, evaluation, ValidationData(data_path, sources), tags)
     show_summary(run_id, registration.version)

@@ -27,6 +27,7 @@ from flows.parameters import (
 from flows.progress import Progress
 from flows.tracked_run import tracked_run
 from graph_builder.dataset import open_dataset
+from graphmert.tracking.checkpoints import log_checkpoints
 from graphmert.tracking.run import log_dataset, log_loss_curves
 from graphmert.tracking.system_metrics import system_metrics
 from graphmert.tracking.tracker import complete_metrics
@@ -192,4 +193,5 @@ def train(
         output_dir = run_output_dir(runs_dir)
         trained = train_model(request, data_path, output_dir, run_id, time_limit_s)
         log_loss_curves(run_id, output_dir / "metrics.jsonl")
+        log_checkpoints(run_id, output_dir)
         return trained

@@ -5,7 +5,6 @@ the same validation set whether it becomes `champion`.
 """
 
 import math
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,9 +13,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from graphmert.evaluation.report import EvaluationReport
+from graphmert.tracking.checkpoints import (
+    MODEL_NAME,
+    checkpoint_step,
+    copy_model,
+    link_metrics,
+)
 from graphmert.tracking.store import open_client
 
-REGISTERED_NAME = "graphmert"
+REGISTERED_NAME = MODEL_NAME
 CANDIDATE = "candidate"
 CHAMPION = "champion"
 DESCRIPTION = (
@@ -36,7 +41,6 @@ REQUIREMENTS = (
     "tree-sitter",
     "tree-sitter-python",
 )
-TRAINING_ONLY = ("optimizer*", "training_state*")  # of a checkpoint; a model does without
 
 
 @dataclass(frozen=True)
@@ -159,20 +163,21 @@ def _log_model(run_id: str, checkpoint: Path, tags: Mapping[str, str]) -> str:
     # A logged model goes to the active experiment, whatever its run's.
     mlflow.set_experiment(experiment_id=open_client().get_run(run_id).info.experiment_id)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "checkpoint"
-        shutil.copytree(checkpoint, folder, ignore=shutil.ignore_patterns(*TRAINING_ONLY))
+        folder = copy_model(checkpoint, Path(scratch) / "checkpoint")
         logged = Model.log(
             artifact_path=None,
             flavor=mlflow.pyfunc,
-            name=REGISTERED_NAME,
+            name=MODEL_NAME,
             run_id=run_id,
-            tags=dict(tags),
+            tags={**tags, "checkpoint": checkpoint.name},
+            step=checkpoint_step(checkpoint),
             python_model=served_model.__file__,
             artifacts={"checkpoint": str(folder)},
             code_paths=[_package_folder(name) for name in ("graphmert", "graph_builder")],
             pip_requirements=[f"{name}=={installed_version(name)}" for name in REQUIREMENTS],
             input_example=served_model.INPUT_EXAMPLE,
         )
+    link_metrics(run_id, str(logged.model_id), checkpoint)
     return str(logged.model_id)
 
 

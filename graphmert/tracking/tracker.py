@@ -39,8 +39,8 @@ class Tracker:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Log scalars of one step; one that is not finite is written as null."""
-        now = time.time()
-        line = {"step": step, "time_s": round(now, 3)}
+        now = round(time.time(), 3)  # the same in the file and in MLflow
+        line = {"step": step, "time_s": now}
         values = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         self._file.write(json.dumps(line | values) + "\n")
         self._file.flush()
@@ -95,21 +95,21 @@ def complete_metrics(path: Path, run_id: str) -> None:
 
     client, lines = open_client(), list(read_metrics(path))
     latest = client.get_run(run_id).data.metrics
-    last = {name: value for line in lines for name, value in _values(line).items()}
+    last = {name: value for line in lines for name, value in scalars(line).items()}
     if all(latest.get(name) == value for name, value in last.items()):
         return  # metrics are sent in order: with the last ones, all have arrived
     there = {(name, each.step) for name in last for each in client.get_metric_history(run_id, name)}
     lacking = [
         Metric(name, value, int(line["time_s"] * 1000), int(line["step"]))
         for line in lines
-        for name, value in _values(line).items()
+        for name, value in scalars(line).items()
         if (name, int(line["step"])) not in there
     ]
     for start in range(0, len(lacking), MAX_METRICS_PER_CALL):
         client.log_batch(run_id, metrics=lacking[start : start + MAX_METRICS_PER_CALL])
 
 
-def _values(line: dict[str, float]) -> dict[str, float]:
+def scalars(line: dict[str, float]) -> dict[str, float]:
     """Return the metrics of a line, without those that were not finite."""
     rest = {name: value for name, value in line.items() if name not in ("step", "time_s")}
     return {name: value for name, value in rest.items() if value is not None}

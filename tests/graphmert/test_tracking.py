@@ -1,13 +1,17 @@
 """Metrics reach the file always and a real MLflow store when there is one, and never raise."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from graph_builder.dataset import open_dataset
 from graphmert.evaluation.report import EvaluationReport
+from graphmert.models.loading import load_model
+from graphmert.tracking.checkpoints import log_checkpoints
 from graphmert.tracking.run import (
     end_run,
     find_run,
@@ -20,7 +24,7 @@ from graphmert.tracking.run import (
     start_run,
 )
 from graphmert.tracking.store import open_client
-from graphmert.tracking.tracker import complete_metrics, open_tracker, read_metrics
+from graphmert.tracking.tracker import Tracker, complete_metrics, open_tracker, read_metrics
 
 
 def history(run_id: str, name: str) -> list[tuple[int, float]]:
@@ -159,3 +163,29 @@ def test_a_data_set_is_an_input_of_the_run_with_its_digest_and_columns(
     assert {"root_ids", "triple_relations"} <= {column["name"] for column in columns}
     sources = json.loads(data_input.dataset.source)["sources"]
     assert {each["source"] for each in sources} == {each.source for each in manifest.sources}
+
+
+def test_a_checkpoint_is_a_model_at_its_step_with_the_metrics_of_that_step(
+    tmp_path: Path, mlflow_store: Path, small_dataset: Path, tiny_checkpoint: Path
+) -> None:
+    run_id = start_run("with checkpoints")
+    log_dataset(run_id, small_dataset)
+    tracker = Tracker(tmp_path / "metrics.jsonl", run_id)
+    for step in (0, 4, 8):
+        tracker.log_metrics({"validation/mlm_loss": 9.0 - step, "train/mlm_loss": 1.0}, step)
+    tracker.close()
+    for step in (4, 8):
+        shutil.copytree(tiny_checkpoint, tmp_path / "checkpoints" / f"step-{step:07d}")
+    log_checkpoints(run_id, tmp_path, leave_out=tmp_path / "checkpoints" / "step-0000008")
+
+    client = open_client()
+    (output,) = client.get_run(run_id).outputs.model_outputs
+    model = client.get_logged_model(output.model_id)
+    assert (output.step, str(model.status)) == (4, "READY")
+    (metric,) = model.metrics
+    assert (metric.key, metric.value, metric.step) == ("validation/mlm_loss", 5.0, 4)
+    assert open_dataset(small_dataset).digest.startswith(metric.dataset_digest)
+    assert history(run_id, "validation/mlm_loss") == [(0, 9.0), (4, 5.0), (8, 1.0)]
+    folder = Path(mlflow.artifacts.download_artifacts(f"models:/{output.model_id}"))
+    stored, original = load_model(folder).state_dict(), load_model(tiny_checkpoint).state_dict()
+    assert all(stored[name].equal(original[name]) for name in original)
