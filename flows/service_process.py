@@ -14,12 +14,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from flows.process_identity import identify, parse_identity
 from graph_builder.errors import UserError
 from graph_builder.whole_file import write_whole
 
 POLL_S = 0.2
-STOP_S = 20.0  # between SIGTERM and SIGKILL
+STOP_S = 10.0  # of the soft signals together, before SIGKILL
+SOFT_SIGNALS = (signal.SIGTERM, signal.SIGINT)  # the second is for a worker that waits for its poll
 NUM_LOG_LINES = 5  # of a service that did not come up, for the error
 
 
@@ -80,16 +83,33 @@ def wait_until_ready(
 
 
 def stop_service(folder: Path, name: str) -> bool:
-    """End a service and all that it started; return whether it was running."""
+    """End a service, and for sure all that it started; return whether it was running."""
     service = read_service(folder, name)
     if service is not None:
-        group = parse_identity(service.identity).pid  # it leads the session that it was started in
-        with suppress(ProcessLookupError):
-            os.killpg(group, signal.SIGTERM)
-        end = time.monotonic() + STOP_S
-        while service.is_alive and time.monotonic() < end:
-            time.sleep(POLL_S)
+        pid = parse_identity(service.identity).pid  # leads the session that it was started in
+        for number in SOFT_SIGNALS:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+            _wait_while(lambda: service.is_alive, STOP_S / len(SOFT_SIGNALS))
         with suppress(ProcessLookupError):  # the usual case: nothing of it is left
-            os.killpg(group, signal.SIGKILL)
+            os.killpg(pid, signal.SIGKILL)
     (folder / f"{name}.json").unlink(missing_ok=True)
     return service is not None
+
+
+def end_children(folder: Path, name: str, patience_s: float) -> None:
+    """End what a service has started, softly, while the service is there to see it."""
+    service = read_service(folder, name)
+    if service is None:
+        return
+    children = psutil.Process(parse_identity(service.identity).pid).children()
+    for child in children:
+        with suppress(psutil.NoSuchProcess):
+            child.terminate()
+    _wait_while(lambda: any(child.is_running() for child in children), patience_s)
+
+
+def _wait_while(condition: Callable[[], bool], patience_s: float) -> None:
+    end = time.monotonic() + patience_s
+    while condition() and time.monotonic() < end:
+        time.sleep(POLL_S)

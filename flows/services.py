@@ -24,12 +24,14 @@ import httpx
 from flows.process_identity import parse_identity
 from flows.service_process import (
     ServiceProcess,
+    end_children,
     read_service,
     start_service,
     stop_service,
     wait_until_ready,
 )
 from flows.services_folder import PROJECT, WORK_POOL, services_folder
+from flows.supervisor import GRACE_S
 from graph_builder.errors import UserError
 
 HOST = "127.0.0.1"
@@ -105,7 +107,8 @@ def start_mlflow(folder: Path, port: int) -> ServiceProcess:
         "mlflow",
         f"http://{HOST}:{port}",
         [sys.executable, *command],
-        {"MLFLOW_DISABLE_TELEMETRY": "true"},
+        # Jobs are for judging traces of language models: seven processes that wait for nothing.
+        {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
     )
 
 
@@ -135,7 +138,8 @@ def provision() -> None:
 
 
 def stop(folder: Path) -> None:
-    """End the services, the worker first: a run that it has at work is ended in order."""
+    """End the services; first the runs at work, which save a checkpoint and say how they ended."""
+    end_children(folder, "worker", GRACE_S + 10)
     for name in reversed(NAMES):
         _say(name, "ended" if stop_service(folder, name) else "was not running")
 

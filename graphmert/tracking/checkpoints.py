@@ -6,6 +6,7 @@ checkpoints as they compare runs.
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from graphmert.tracking.store import open_client
@@ -32,23 +33,35 @@ def log_checkpoints(run_id: str, output_dir: Path, leave_out: Path | None = None
 
 def log_checkpoint(run_id: str, checkpoint: Path) -> str:
     """Log one checkpoint as a model that `GraphMERTModel.from_pretrained` loads; return its id."""
-    from mlflow.entities import LoggedModelOutput  # noqa: PLC0415
-
-    client, step = open_client(), checkpoint_step(checkpoint)
-    made = client.create_logged_model(
-        client.get_run(run_id).info.experiment_id,
-        name=MODEL_NAME,
-        source_run_id=run_id,
-        tags={"checkpoint": checkpoint.name},
-        model_type="checkpoint",
-    )
+    client, model_id = open_client(), create_model(run_id, checkpoint, {})
     with tempfile.TemporaryDirectory() as scratch:
         folder = copy_model(checkpoint, Path(scratch) / "checkpoint")
-        client.log_model_artifacts(made.model_id, str(folder))
-    client.finalize_logged_model(made.model_id, "READY")
-    client.log_outputs(run_id, [LoggedModelOutput(made.model_id, step)])
-    link_metrics(run_id, made.model_id, checkpoint)
-    return str(made.model_id)
+        client.log_model_artifacts(model_id, str(folder))
+    client.finalize_logged_model(model_id, "READY")
+    return model_id
+
+
+def create_model(run_id: str, checkpoint: Path, tags: Mapping[str, str]) -> str:
+    """Make the entry of a checkpoint's model, an output of the run, and return its id.
+
+    Its files come next; until they are whole the model is PENDING.
+    """
+    from mlflow.entities import LoggedModelOutput  # noqa: PLC0415
+
+    client = open_client()
+    run = client.get_run(run_id)
+    made = client.create_logged_model(
+        run.info.experiment_id,
+        name=MODEL_NAME,
+        source_run_id=run_id,
+        tags={**tags, "checkpoint": checkpoint.name},
+        params=run.data.params,
+        model_type="GraphMERT",
+    )
+    model_id = str(made.model_id)
+    client.log_outputs(run_id, [LoggedModelOutput(model_id, checkpoint_step(checkpoint))])
+    link_metrics(run_id, model_id, checkpoint)
+    return model_id
 
 
 def link_metrics(run_id: str, model_id: str, checkpoint: Path) -> None:

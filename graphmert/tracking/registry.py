@@ -13,12 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from graphmert.evaluation.report import EvaluationReport
-from graphmert.tracking.checkpoints import (
-    MODEL_NAME,
-    checkpoint_step,
-    copy_model,
-    link_metrics,
-)
+from graphmert.tracking.checkpoints import MODEL_NAME, copy_model, create_model
 from graphmert.tracking.store import open_client
 
 REGISTERED_NAME = MODEL_NAME
@@ -160,25 +155,20 @@ def _log_model(run_id: str, checkpoint: Path, tags: Mapping[str, str]) -> str:
 
     from graphmert.tracking import served_model  # noqa: PLC0415
 
-    # A logged model goes to the active experiment, whatever its run's.
-    mlflow.set_experiment(experiment_id=open_client().get_run(run_id).info.experiment_id)
+    model_id = create_model(run_id, checkpoint, tags)
     with tempfile.TemporaryDirectory() as scratch:
         folder = copy_model(checkpoint, Path(scratch) / "checkpoint")
-        logged = Model.log(
+        Model.log(
             artifact_path=None,
             flavor=mlflow.pyfunc,
-            name=MODEL_NAME,
-            run_id=run_id,
-            tags={**tags, "checkpoint": checkpoint.name},
-            step=checkpoint_step(checkpoint),
+            model_id=model_id,
             python_model=served_model.__file__,
             artifacts={"checkpoint": str(folder)},
             code_paths=[_package_folder(name) for name in ("graphmert", "graph_builder")],
             pip_requirements=[f"{name}=={installed_version(name)}" for name in REQUIREMENTS],
             input_example=served_model.INPUT_EXAMPLE,
         )
-    link_metrics(run_id, str(logged.model_id), checkpoint)
-    return str(logged.model_id)
+    return model_id
 
 
 def _package_folder(name: str) -> str:
