@@ -30,8 +30,9 @@ $(READY): pyproject.toml constraints.txt
 	  --constraint constraints.txt --editable '.[dev]'
 	@touch $(READY)
 
+# The supervisor ends all that the run started, Prefect's own server too, however the run ends.
 build-and-train: setup
-	@$(BIN)/python -m flows.build_and_train $(ARGS)
+	@exec $(BIN)/python -m flows.supervisor $$PPID $(BIN)/python -m flows.build_and_train $(ARGS)
 
 services: setup
 	@$(BIN)/python -m flows.services start --prefect_port $(PREFECT_PORT) --mlflow_port $(MLFLOW_PORT)

@@ -3,13 +3,21 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from prefect import flow
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from service_harness import ROOT, Services, folders, free_port, newest_run
 from small_sources import SPLITS
 
+from flows.build_dataset import build
+from flows.child_process import CommandFailed
+from flows.dataset_request import DatasetRequest
 from flows.prefect_plugin import with_full_name
+from flows.process_identity import identify
 from flows.service_process import read_service, start_service, stop_service, wait_until_ready
+from flows.tracked_run import is_abandoned
 from graph_builder.errors import UserError
 
 
@@ -79,6 +87,39 @@ def test_added_sources_extend_the_data_set_and_the_champion(
     history = services.mlflow.get_metric_history(run.info.run_id, "validation/mlm_loss")
     before = services.mlflow.get_run(first_run).data.metrics["evaluation/mlm_loss"]
     assert min(history, key=lambda each: each.step).value == pytest.approx(before, rel=1e-5)
+
+
+def test_a_run_of_another_machine_is_abandoned_where_prefect_says_so(
+    services: Services, first_run: str
+) -> None:
+    flow_run = services.mlflow.get_run(first_run).data.tags["prefect.flow_run_id"]
+    with temporary_settings({PREFECT_API_URL: services.prefect_url}):
+        assert is_abandoned({"process": "elsewhere:1:1.0", "prefect.flow_run_id": flow_run})
+        unknown = str(uuid4())
+        assert not is_abandoned({"process": "elsewhere:1:1.0", "prefect.flow_run_id": unknown})
+    assert not is_abandoned({"process": str(identify()), "prefect.flow_run_id": flow_run})
+    assert not is_abandoned({"prefect.flow_run_id": flow_run})
+
+
+def test_a_build_is_tried_again_where_something_cannot_be_fetched(
+    services: Services, tmp_path: Path
+) -> None:
+    nobody = f"git+http://127.0.0.1:{free_port()}/nobody.git@v1"
+    request = DatasetRequest((nobody,), ("installed:click",))
+
+    @flow
+    def building() -> None:
+        build.with_options(retry_delay_seconds=0.1)(request, tmp_path / "set")
+
+    with temporary_settings({PREFECT_API_URL: services.prefect_url}):
+        state = building(return_state=True)
+    error = state.result(raise_on_failure=False)
+    assert isinstance(error, CommandFailed)
+    assert error.code == 69
+    flow_run = str(state.state_details.flow_run_id)
+    (task_run,) = services.post("task_runs/filter", flow_runs={"id": {"any_": [flow_run]}})
+    assert task_run["run_count"] == 3
+    assert not (tmp_path / "set").exists()
 
 
 @pytest.mark.parametrize(
