@@ -46,7 +46,7 @@ def build(request: DatasetRequest, folder: Path) -> BuiltDataset:
     """Build the data set in `folder`, or find it there as it is to be; show how and what."""
     progress = Progress("sources", get_run_logger().info, SourceCount(len(request.sources)))
     built = build_in_child(request, folder, progress)
-    progress.show(1.0)
+    progress.finish()
     show_sources(open_dataset(folder).manifest)
     return built
 
@@ -66,7 +66,7 @@ def build_in_child(
             shutil.rmtree(folder)  # the copy of the base
         raise
     is_reused = before == manifest_time(folder)
-    if not is_reused:
+    if not is_reused or not (folder / STATISTICS_NAME).exists():
         save_request(request, folder)
         save_statistics(folder)
     return BuiltDataset(str(folder), open_dataset(folder).digest, is_reused)

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from flows.supervisor import GRACE_S
-from flows.throttle import Throttle
 
 MEANINGS: Mapping[int, str] = {
     2: "refused its input",
@@ -71,14 +70,13 @@ def run_module(
         env={**os.environ, **(environment or {})},
         start_new_session=True,
     )
-    throttle, limit = Throttle(pass_on), TimeLimit(process, time_limit_s)
+    limit = TimeLimit(process, time_limit_s)
     try:
         with limit:
-            said = stream_lines(process, program, throttle)
+            said = stream_lines(process, program, pass_on)
             code = process.wait()
     finally:
         stop(process)
-    throttle.close()
     if code != 0:
         if limit.is_reached:
             raise OutOfTime(f"{program} reached its time limit of {time_limit_s:g} s", code)

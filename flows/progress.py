@@ -1,9 +1,11 @@
-"""How far a step is, as a progress artifact of its run that the Prefect UI draws while it runs."""
+"""How far a step is: its lines in the run's log, and a progress artifact for the Prefect UI."""
 
 from collections.abc import Callable
 from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+from flows.throttle import Throttle
 
 
 class Progress:
@@ -13,7 +15,7 @@ class Progress:
         self, what: str, pass_on: Callable[[str], None], share_done: Callable[[str], float | None]
     ) -> None:
         """`share_done` returns the share, 0 to 1, that is done by a line's word; None: no word."""
-        self._pass_on, self._share_done = pass_on, share_done
+        self._pass_on, self._share_done = Throttle(pass_on), share_done
         made = create_progress_artifact(0.0, description=what)
         assert isinstance(made, UUID)  # and no coroutine: a step is not asynchronous
         self._artifact_id = made
@@ -24,6 +26,11 @@ class Progress:
         share = self._share_done(line)
         if share is not None:
             self.show(share)
+
+    def finish(self) -> None:
+        """Show that all is done."""
+        self._pass_on.close()
+        self.show(1.0)
 
     def show(self, share: float) -> None:
         """Show a share; the artifact never goes back, and is sent in whole percents only."""

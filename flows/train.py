@@ -133,7 +133,7 @@ def train_model(
             raise
         raise Resumable(str(error), error.code) from error
     complete_metrics(output_dir / "metrics.jsonl", run_id)
-    progress.show(1.0)
+    progress.finish()
     point_latest(output_dir)
     checkpoint = (checkpoints / "best").resolve(strict=True)
     return TrainedModel(run_id, str(checkpoint), str(output_dir))
@@ -152,12 +152,9 @@ def run_output_dir(folder: Path) -> Path:
     A flow run that is tried again finds the folder that it had.
     """
     mark = str(runtime.flow_run.id)[:8]
-    there = sorted(folder.glob(f"*-{mark}"))
-    return (
-        there[0]
-        if there
-        else folder / f"{runtime.flow_run.scheduled_start_time:%Y%m%d-%H%M%S}-{mark}"
-    )
+    if there := sorted(folder.glob(f"*-{mark}")):
+        return there[0]
+    return folder / f"{runtime.flow_run.scheduled_start_time:%Y%m%d-%H%M%S}-{mark}"
 
 
 @flow(name="train", flow_run_name="train on {data_path}", validate_parameters=True)
