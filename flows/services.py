@@ -80,14 +80,11 @@ def start_prefect(folder: Path, port: int) -> ServiceProcess:
     if running := read_service(folder, "prefect"):
         return running
     _check_port(port, "PREFECT_PORT")
+    url = f"http://{HOST}:{port}/api"
     command = ["-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
-    return start_service(
-        folder,
-        "prefect",
-        f"http://{HOST}:{port}/api",
-        [sys.executable, *command],
-        _prefect_settings(folder),
-    )
+    # Its pages would look for the API at the port that a setting names, not at their own.
+    settings = {**_prefect_settings(folder), "PREFECT_SERVER_UI_API_URL": url}
+    return start_service(folder, "prefect", url, [sys.executable, *command], settings)
 
 
 def start_mlflow(folder: Path, port: int) -> ServiceProcess:
@@ -118,7 +115,11 @@ def start_worker(folder: Path, url: str) -> ServiceProcess:
         return running
     name = f"{WORK_POOL}-{socket.gethostname()}"
     command = ["-m", "prefect", "worker", "start", "--pool", WORK_POOL, "--name", name]
-    settings = {**_prefect_settings(folder), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    settings = {
+        **_prefect_settings(folder),
+        "PREFECT_WORKER_QUERY_SECONDS": "2",  # between looks for runs that are due
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
     return start_service(folder, "worker", url, [sys.executable, *command], settings)
 
 

@@ -36,7 +36,8 @@ KEY = (
     "relation, and how sure it is)      * known from outside the window      ← this is its tail"
 )
 ROW_INCHES, TEXT_POINTS = 0.24, 8
-LEAF_X, LEAF_WIDTH = 0.24, 0.26  # where the first triple of a root is, and the room of each
+CHAIN_X = 0.1  # where the roots are, of a width of 1
+LEAF_X, LEAF_WIDTH = 0.13, 0.3  # where the first triple of a root is, and the room of each
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,17 +87,17 @@ def draw_window(
 ) -> Figure:
     """Draw a window; `answers` has the probability of each relation for each triple."""
     num_rows = len(window.root_ids)
-    figure = Figure(figsize=(13.5, 1.0 + ROW_INCHES * num_rows), layout="constrained")
+    figure = Figure(figsize=(11, 1.0 + ROW_INCHES * num_rows), layout="constrained")
     axes = figure.subplots()
     axes.set_xlim(0, 1)
     axes.set_ylim(num_rows, -0.7)
     axes.axis("off")
-    axes.plot([0.2, 0.2], [0, num_rows - 1], color=CHAIN, linewidth=2, zorder=0)
+    axes.plot([CHAIN_X, CHAIN_X], [0, num_rows - 1], color=CHAIN, linewidth=2, zorder=0)
     for row, token in enumerate(window.root_ids):
         text = tokenizer.decode([int(token)], skip_special_tokens=False).replace("\n", "⏎")
         is_own = window.root_starts[row] >= 0
-        axes.plot(0.2, row, "o", color=CHAIN, markersize=4)
-        axes.text(0.19, row, text, ha="right", va="center", size=TEXT_POINTS, family="monospace",
+        axes.plot(CHAIN_X, row, "o", color=CHAIN, markersize=4)
+        axes.text(CHAIN_X - 0.01, row, text, ha="right", va="center", size=TEXT_POINTS, family="monospace",
                   color=INK if is_own else "#888888")  # fmt: skip
     num_right = _draw_triples(axes, window, answers)
     axes.set_title(
@@ -120,7 +121,7 @@ def _draw_triples(axes: Axes, window: ChainGraph, answers: Sequence[Sequence[flo
         is_right = int(np.argmax(probabilities)) == window.triple_relations[triple]
         num_right += is_right
         x = LEAF_X + place * LEAF_WIDTH
-        axes.plot([0.2 if place == 0 else x - 0.02, x], [root, root], color=CHAIN, linewidth=1)
+        axes.plot([CHAIN_X if place == 0 else x - 0.02, x], [root, root], color=CHAIN, linewidth=1)
         axes.text(x, root, triple_label(window, triple, probabilities), va="center",
                   size=TEXT_POINTS - 1, color=RIGHT if is_right else WRONG)  # fmt: skip
     return num_right

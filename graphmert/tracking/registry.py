@@ -104,7 +104,12 @@ def register_checkpoint(run_id: str, checkpoint: Path, tags: Mapping[str, str]) 
         raise RuntimeError(f"model {model_id} of run {run_id} is {status}, not READY: log it again")
     _ensure_registered_model()
     made = client.create_model_version(
-        REGISTERED_NAME, f"models:/{model_id}", run_id, tags=dict(tags), model_id=model_id
+        REGISTERED_NAME,
+        f"models:/{model_id}",
+        run_id,
+        tags=dict(tags),
+        description=client.get_run(run_id).info.run_name,
+        model_id=model_id,
     )
     number = str(made.version)
     client.set_registered_model_alias(REGISTERED_NAME, CANDIDATE, number)
