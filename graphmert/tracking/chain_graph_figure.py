@@ -97,8 +97,8 @@ def draw_window(
         text = tokenizer.decode([int(token)], skip_special_tokens=False).replace("\n", "⏎")
         is_own = window.root_starts[row] >= 0
         axes.plot(CHAIN_X, row, "o", color=CHAIN, markersize=4)
-        axes.text(CHAIN_X - 0.01, row, text, ha="right", va="center", size=TEXT_POINTS, family="monospace",
-                  color=INK if is_own else "#888888")  # fmt: skip
+        axes.text(CHAIN_X - 0.01, row, text, ha="right", va="center", size=TEXT_POINTS,
+                  family="monospace", color=INK if is_own else "#888888")  # fmt: skip
     num_right = _draw_triples(axes, window, answers)
     axes.set_title(
         f"{window.qualified_name or window.path} ({window.source}): the model names "
