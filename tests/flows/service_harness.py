@@ -5,7 +5,6 @@ in folders of their own, and ended by their process ids.
 """
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 
 import httpx
 from mlflow import MlflowClient
+from workplace import Workplace
 
 from flows.service_process import read_service
 
@@ -29,8 +29,8 @@ class Services:
 
     folder: Path
     shell: Mapping[str, str]  # environment variables of a shell that has the environment's bin
-    prefect_port: int
-    mlflow_port: int
+    prefect_port: int = 4200
+    mlflow_port: int = 5000
 
     @property
     def prefect_url(self) -> str:
@@ -71,6 +71,11 @@ class Services:
         options = [f"--param={key}={json.dumps(value)}" for key, value in parameters.items()]
         return self.command("prefect", "deployment", "run", name, "--watch", *options)
 
+    def artifacts(self, flow_run: str, kind: str) -> list[str]:
+        """Return the contents of a run's artifacts of a kind."""
+        found = self.post("artifacts/filter", flow_runs={"id": {"any_": [flow_run]}})
+        return [str(artifact["data"]) for artifact in found if artifact["type"] == kind]
+
     def get(self, path: str) -> Any:
         return httpx.get(f"{self.prefect_url}/{path}").raise_for_status().json()
 
@@ -85,33 +90,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start_services(folder: Path) -> Services:
-    """Start all services with their folders below `folder`; the caller stops them."""
+def start_services(folder: Path, place: Workplace) -> Services:
+    """Start all services; records go to `folder`, MLflow's store is the workplace's."""
     shell = {
-        **{
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("PREFECT_", "MLFLOW_"))
-        },
+        **place.variables,
         "GRAPHMERT_SERVICES": str(folder),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+        "MLFLOW_TRACKING_URI": place.store,
         "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "1",
-        "PREFECT_HOME": str(folder / "user"),  # no profile of whoever runs the tests
-        "OMP_NUM_THREADS": "1",
         "NO_COLOR": "1",
     }
     started = Services(folder, shell, free_port(), free_port())
     done = started.services("start")
     assert done.returncode == 0, done.stderr
     return started
-
-
-def newest_run(services: Services) -> str:
-    """Return the id of the MLflow run that was started last."""
-    experiment = services.mlflow.get_experiment_by_name("graphmert")
-    return str(services.mlflow.search_runs([experiment.experiment_id])[0].info.run_id)
-
-
-def folders(place: Path) -> dict[str, str]:
-    """Return the parameters that keep a run's folders in one place."""
-    return {"data_dir": str(place / "data"), "runs_dir": str(place / "runs")}

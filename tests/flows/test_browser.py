@@ -56,19 +56,19 @@ def shown(browser: webdriver.Chrome, url: str, *texts: str) -> str:
 
 
 def test_prefect_shows_the_run_with_its_steps(
-    services: Services, first_run: str, browser: webdriver.Chrome
+    services: Services, deployed_run: str, browser: webdriver.Chrome
 ) -> None:
-    flow_run = services.mlflow.get_run(first_run).data.tags["prefect.flow_run_id"]
+    flow_run = services.mlflow.get_run(deployed_run).data.tags["prefect.flow_run_id"]
     url = f"{services.prefect_url.removesuffix('/api')}/runs/flow-run/{flow_run}"
     steps = ("build data set", "train", "evaluate", "register")
     shown(browser, url, "build-and-train", "Completed", *steps)
 
 
 def test_mlflow_shows_the_run_with_its_data_set_and_model(
-    services: Services, first_run: str, browser: webdriver.Chrome
+    services: Services, deployed_run: str, browser: webdriver.Chrome
 ) -> None:
-    run = services.mlflow.get_run(first_run)
-    page = f"{services.mlflow_url}/#/experiments/{run.info.experiment_id}/runs/{first_run}"
+    run = services.mlflow.get_run(deployed_run)
+    page = f"{services.mlflow_url}/#/experiments/{run.info.experiment_id}/runs/{deployed_run}"
     shown(
         browser,
         page,
@@ -90,12 +90,12 @@ def has_picture(browser: webdriver.Chrome) -> bool:
 
 
 def test_mlflow_compares_runs_and_shows_versions(
-    services: Services, first_run: str, browser: webdriver.Chrome
+    services: Services, deployed_run: str, browser: webdriver.Chrome
 ) -> None:
-    run = services.mlflow.get_run(first_run)
+    run = services.mlflow.get_run(deployed_run)
     experiment = run.info.experiment_id
     others = [each.info.run_id for each in services.mlflow.search_runs([experiment])]
-    pair = [first_run, next((other for other in others if other != first_run), first_run)]
+    pair = [deployed_run, next((other for other in others if other != deployed_run), deployed_run)]
     query = f"runs={json.dumps(pair)}&experiments={json.dumps([experiment])}"
     shown(browser, f"{services.mlflow_url}/#/compare-runs?{query}", "Comparing", "bits_per_byte")
     shown(browser, f"{services.mlflow_url}/#/models/graphmert", "graphmert", "champion")

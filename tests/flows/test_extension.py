@@ -5,26 +5,17 @@ import shutil
 from pathlib import Path
 
 import pytest
-from small_sources import write_sources
 
 from flows.build_dataset import build_in_child
 from flows.child_process import CommandFailed
 from flows.dataset_request import DatasetRequest
 from flows.extension import copy_base, extended_request, save_request
-from flows.latest import point_latest
 from graph_builder.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set of small sources, the latest of its folder."""
-    place = write_sources(tmp_path_factory.mktemp("base"))
-    specs = [(f"path:{place / 'sources' / split}",) for split in ("train", "validation", "test")]
-    request = DatasetRequest(*specs, vocab_size=400)
-    folder = place / "data" / request.name
-    assert not build_in_child(request, folder, print).is_reused
-    point_latest(folder)
-    return folder
+def base(small_dataset: tuple[DatasetRequest, Path]) -> Path:
+    return small_dataset[1]
 
 
 def test_a_request_is_written_down_and_extended(base: Path) -> None:

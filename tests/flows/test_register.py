@@ -1,16 +1,12 @@
 """The champion is evaluated again: on the same sources, through its own tokenizer."""
 
-import shutil
 from pathlib import Path
 
-import click
-import flask
 import pytest
 import torch
 from tokenizers import Tokenizer
 
 import flows.register
-from flows.build_dataset import build_in_child
 from flows.child_process import CommandFailed
 from flows.dataset_request import DatasetRequest
 from flows.register import ValidationData, evaluate_champion
@@ -24,21 +20,10 @@ CHAMPION = Version("1", "run", {})
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> ValidationData:
+def data(small_dataset: tuple[DatasetRequest, Path]) -> ValidationData:
     """A small data set with a tokenizer of its own."""
-    folder = tmp_path_factory.mktemp("data")
-    files = {
-        "train": Path(click.__file__).parent / "globals.py",
-        "validation": Path(flask.__file__).parent / "sessions.py",
-        "test": Path(flask.__file__).parent / "views.py",
-    }
-    for split, file in files.items():
-        (folder / split).mkdir()
-        shutil.copy(file, folder / split)
-    specs = {split: (f"path:{folder / split}",) for split in files}
-    request = DatasetRequest(specs["train"], specs["validation"], specs["test"], vocab_size=400)
-    built = build_in_child(request, folder / "built", print)
-    return ValidationData(Path(built.path), request)
+    request, path = small_dataset
+    return ValidationData(path, request)
 
 
 def champion_with(tokenizer: Tokenizer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 from prefect import flow
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from service_harness import ROOT, Services, folders, free_port, newest_run
-from small_sources import SPLITS
+from service_harness import ROOT, Services, free_port
+from workplace import SPLITS, Workplace
 
 from flows.build_dataset import build
 from flows.child_process import CommandFailed
@@ -29,70 +29,70 @@ def test_starting_again_changes_nothing(services: Services) -> None:
     assert len(services.post("automations/filter")) == 1
 
 
-def test_the_run_is_in_mlflow_with_what_belongs_to_it(services: Services, first_run: str) -> None:
-    run = services.mlflow.get_run(first_run)
+def test_the_run_is_in_mlflow_with_what_belongs_to_it(
+    services: Services, deployed_run: str
+) -> None:
+    run = services.mlflow.get_run(deployed_run)
     assert run.info.status == "FINISHED"
     assert run.data.tags["prefect.deployment"] == "build-and-train"
-    assert run.data.tags["gate"] == "champion"
-    assert "first model" in run.data.tags["gate_reason"]
+    assert run.data.tags["gate"] == "candidate"
+    assert "no better" in run.data.tags["gate_reason"]
     assert run.data.metrics["system/cpu_utilization_percentage"] >= 0
-    assert services.mlflow.get_model_version_by_alias("graphmert", "champion").version == "1"
+    assert (
+        run.data.metrics["champion/bits_per_byte"] == run.data.metrics["evaluation/bits_per_byte"]
+    )
 
 
 def test_the_prefect_run_shows_progress_sources_summary_and_where_the_report_is(
-    services: Services, first_run: str
+    services: Services, deployed_run: str
 ) -> None:
-    flow_run = services.mlflow.get_run(first_run).data.tags["prefect.flow_run_id"]
-    found = services.post("artifacts/filter", flow_runs={"id": {"any_": [flow_run]}})
-    by_kind: dict[str, list[str]] = {}
-    for artifact in found:
-        by_kind.setdefault(artifact["type"], []).append(str(artifact["data"]))
-    assert by_kind["progress"] == ["100", "100"]
-    assert "loaders.py" not in by_kind["table"][0]
-    assert all(f"path:{split}" in by_kind["table"][0] for split in SPLITS)
-    assert len(by_kind["markdown"]) == 2  # the summary, and the link, which is markdown too
-    assert any("Bits for each masked byte" in text for text in by_kind["markdown"])
-    assert any(f"{first_run}/artifacts/data_set" in text for text in by_kind["markdown"])
+    flow_run = services.mlflow.get_run(deployed_run).data.tags["prefect.flow_run_id"]
+    assert services.artifacts(flow_run, "progress") == ["100", "100"]
+    (table,) = services.artifacts(flow_run, "table")
+    assert all(f"path:{split}" in table for split in SPLITS)
+    link, _summary = sorted(services.artifacts(flow_run, "markdown"), key=len)
+    assert f"{deployed_run}/artifacts/data_set/statistics.txt" in link
 
 
 def test_added_sources_extend_the_data_set_and_the_champion(
-    services: Services, place: Path, first_run: str, tmp_path: Path
+    services: Services, place: Workplace, deployed_run: str, tmp_path: Path
 ) -> None:
     """Only what is new is parsed, the base stays, and old and new stand side by side."""
-    base = (place / "data" / "latest").resolve()
+    base = (place.folder / "data" / "latest").resolve()
     shards = {path.name: path.stat().st_mtime_ns for path in base.rglob("*.parquet")}
     manifest = (base / "manifest.json").read_bytes()
     more = tmp_path / "more"
     more.mkdir()
     (more / "walk.py").write_text((ROOT / "graph_builder" / "modules.py").read_text())
     done = services.run_deployment(
-        "build-and-train", add_sources=[f"path:{more}"], batch_size=16, **folders(place)
+        "build-and-train", add_sources=[f"path:{more}"], batch_size=16, **place.folders
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
-    extended = (place / "data" / "latest").resolve()
+    extended = (place.folder / "data" / "latest").resolve()
     assert extended != base
     assert (base / "manifest.json").read_bytes() == manifest
     kept = {path.name: path.stat().st_mtime_ns for path in extended.rglob("*.parquet")}
     assert kept.items() > shards.items()
     assert len(kept) == len(shards) + 1
-    run = services.mlflow.get_run(newest_run(services))
+    experiment = services.mlflow.get_run(deployed_run).info.experiment_id
+    run = services.mlflow.search_runs([experiment])[0]  # the newest
     assert run.data.params["start_from"] == "champion, version 1"
     assert run.data.params["sources.extends"] == base.name
     assert run.data.tags["champion_version"] == "1"
     assert run.data.metrics["champion/bits_per_byte"] == pytest.approx(
-        services.mlflow.get_run(first_run).data.metrics["evaluation/bits_per_byte"]
+        services.mlflow.get_run(deployed_run).data.metrics["evaluation/bits_per_byte"]
     )
     # It goes on from the champion: what it starts with is what the champion ended with.
     history = services.mlflow.get_metric_history(run.info.run_id, "validation/mlm_loss")
-    before = services.mlflow.get_run(first_run).data.metrics["evaluation/mlm_loss"]
+    before = services.mlflow.get_run(deployed_run).data.metrics["evaluation/mlm_loss"]
     assert min(history, key=lambda each: each.step).value == pytest.approx(before, rel=1e-5)
 
 
 def test_a_run_of_another_machine_is_abandoned_where_prefect_says_so(
-    services: Services, first_run: str
+    services: Services, deployed_run: str
 ) -> None:
-    flow_run = services.mlflow.get_run(first_run).data.tags["prefect.flow_run_id"]
+    flow_run = services.mlflow.get_run(deployed_run).data.tags["prefect.flow_run_id"]
     with temporary_settings({PREFECT_API_URL: services.prefect_url}):
         assert is_abandoned({"process": "elsewhere:1:1.0", "prefect.flow_run_id": flow_run})
         unknown = str(uuid4())
