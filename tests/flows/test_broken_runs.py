@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,12 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def slots(services: Services) -> None:
+def slots(services: Services) -> Iterator[None]:
+    """Make room for several runs, and leave the slots as they were."""
+    before = services.get(f"v2/concurrency_limits/{GPU_SLOTS}")["limit"]
     services.command("prefect", "gcl", "update", GPU_SLOTS, "--limit", str(SLOTS))
+    yield
+    services.command("prefect", "gcl", "update", GPU_SLOTS, "--limit", str(before))
 
 
 class Training:
