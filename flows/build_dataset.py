@@ -26,8 +26,11 @@ from graph_builder.manifest import MANIFEST_NAME
 
 BAD_INPUT, UNAVAILABLE = 2, 69  # exit codes of the builder; 69: something cannot be fetched now
 RETRIES_AFTER_S = [10.0, 60.0]
-STATISTICS_NAME = "statistics.txt"  # in the data set's folder
-SOURCE_DONE = re.compile(r"graph-builder: .+: \d+ files, \d+ windows$")  # of the builder's lines
+STATISTICS_NAME = "statistics.html"  # in the data set's folder
+# Of the builder's lines: graph-builder: parsing: 3 of 40 files, 0.1 of 1.2 MB, 0.5 MB/s, 2 s left
+MEGABYTES = re.compile(
+    r"graph-builder: (?P<what>parsing|linking): .* files, (?P<done>[\d.]+) of (?P<total>[\d.]+) MB"
+)
 
 
 def should_retry(task: Any, run: Any, state: Any) -> bool:
@@ -44,7 +47,7 @@ def should_retry(task: Any, run: Any, state: Any) -> bool:
 )
 def build(request: DatasetRequest, folder: Path) -> BuiltDataset:
     """Build the data set in `folder`, or find it there as it is to be; show how and what."""
-    progress = Progress("sources", get_run_logger().info, SourceCount(len(request.sources)))
+    progress = Progress("building the data set", get_run_logger().info, share_done)
     built = build_in_child(request, folder, progress)
     progress.finish()
     show_sources(open_dataset(folder).manifest)
@@ -72,24 +75,21 @@ def build_in_child(
     return BuiltDataset(str(folder), open_dataset(folder).digest, is_reused)
 
 
-class SourceCount:
-    """The share of the sources that is built, by the builder's lines."""
+def share_done(line: str) -> float | None:
+    """Return how much of a build is done by the word of one of the builder's lines.
 
-    def __init__(self, num_sources: int) -> None:
-        self._num_sources, self._num_done = num_sources, 0
-
-    def __call__(self, line: str) -> float | None:
-        if SOURCE_DONE.match(line) is None:
-            return None
-        self._num_done += 1
-        return self._num_done / self._num_sources
+    All is parsed first and linked then; each counts as one half.
+    """
+    if (found := MEGABYTES.match(line)) is None:
+        return None
+    share = float(found["done"]) / max(float(found["total"]), 0.1)
+    return share / 2 if found["what"] == "parsing" else (1 + share) / 2
 
 
 def save_statistics(folder: Path) -> None:
-    """Write the builder's statistics of a data set beside its shards."""
-    lines: list[str] = []
-    run_module("graph-builder", "graph_builder.cli", ["stats", str(folder)], lines.append)
-    (folder / STATISTICS_NAME).write_text("\n".join([*lines, ""]), encoding="utf-8")
+    """Write the builder's page on a data set beside its shards; what it prints is on the page."""
+    arguments = ["stats", str(folder), "--html", str(folder / STATISTICS_NAME)]
+    run_module("graph-builder", "graph_builder.cli", arguments, lambda line: None)
 
 
 def manifest_time(folder: Path) -> int | None:

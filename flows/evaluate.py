@@ -1,6 +1,6 @@
 """The `evaluate` flow: a checkpoint and a data set in, a report out, in a file and in MLflow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def evaluate_checkpoint(
     """Evaluate a checkpoint in a child process; the report lands in `report_path`."""
     log = get_run_logger().info
     with gpu_slots(min(count_gpus(), 1)):
-        evaluation = evaluate_in_child(checkpoint, data_path, split, report_path, log)
+        evaluation = evaluate_in_child(checkpoint, data_path, split, report_path, log, ["--tasks"])
     draw_chain_graph(checkpoint, data_path, evaluation.figure_path, log)
     return evaluation
 
@@ -51,10 +51,11 @@ def evaluate_in_child(
     split: str,
     report_path: Path,
     pass_on: Callable[[str], None],
+    options: Sequence[str] = (),
 ) -> Evaluation:
-    """Evaluate a checkpoint; `pass_on` gets the lines of the command."""
+    """Evaluate a checkpoint; `pass_on` gets the lines of the command, which takes more options."""
     arguments = [str(checkpoint), str(data_path), "--split", split, "--output", str(report_path)]
-    run_module("graphmert-evaluate", "graphmert.evaluation.cli", arguments, pass_on)
+    run_module("graphmert-evaluate", "graphmert.evaluation.cli", [*arguments, *options], pass_on)
     return Evaluation(str(report_path), split)
 
 
@@ -64,9 +65,7 @@ def draw_chain_graph(
     """Draw one window with the model's answers; without a window to draw, say so and go on."""
     arguments = [str(checkpoint), str(data_path), str(figure_path)]
     try:
-        run_module(
-            "chain-graph-figure", "graphmert.tracking.chain_graph_figure", arguments, pass_on
-        )
+        run_module("chain-graph-figure", FIGURE_MODULE, arguments, pass_on)
     except CommandFailed as error:
         pass_on(str(error))
 

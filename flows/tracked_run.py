@@ -18,17 +18,18 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound, TerminationSignal
 
 from flows.process_identity import identify, parse_identity
-from graphmert.tracking.run import end_run, find_run, reopen_run, running_runs, start_run, tag_run
+from graphmert.tracking.run import end_run, find_runs, reopen_run, running_runs, start_run, tag_run
 
-FLOW_RUN, PROCESS = "prefect.flow_run_id", "process"  # tags
+# Tags; the last one is MLflow's, of runs that stand below another one.
+FLOW_RUN, PROCESS, PARENT = "prefect.flow_run_id", "process", "mlflow.parentRunId"
 
 
 @contextmanager
 def tracked_run(name: str, parameters: Mapping[str, object]) -> Iterator[str]:
     """Open an MLflow run and yield its id; it ends as FINISHED, FAILED or KILLED."""
     end_abandoned_runs()
-    tags = {**origin(), **made_by(), PROCESS: str(identify())}
-    run_id = find_run(FLOW_RUN, tags[FLOW_RUN])
+    tags = {**origin(), **made_by()}
+    run_id = own_run(tags[FLOW_RUN])
     if run_id is None:
         run_id = start_run(name, tags, parameters)
     else:
@@ -42,6 +43,12 @@ def tracked_run(name: str, parameters: Mapping[str, object]) -> Iterator[str]:
         raise
     finally:
         end_run(run_id, status)
+
+
+def own_run(flow_run: str) -> str | None:
+    """Return the run that an earlier try of a flow run has opened, if there was one."""
+    found = find_runs(FLOW_RUN, flow_run)
+    return next((run_id for run_id, tags in found.items() if PARENT not in tags), None)
 
 
 def end_abandoned_runs() -> None:
@@ -80,8 +87,9 @@ def origin() -> dict[str, str]:
 
 
 def made_by() -> dict[str, str]:
-    """Return the tags from which MLflow's pages say who made a run, and with what."""
+    """Return the tags that say who made a run, with what, and in which process."""
     return {
+        PROCESS: str(identify()),
         "mlflow.user": user_name(),
         "mlflow.source.name": str(runtime.flow_run.flow_name),
         "mlflow.source.type": "LOCAL",

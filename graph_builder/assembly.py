@@ -4,7 +4,7 @@ A reader never sees half of it: until the manifest names them, new files are not
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -30,12 +30,22 @@ from graph_builder.whole_file import TEMPORARY_SUFFIX, whole_file
 
 @dataclass(frozen=True)
 class Newcomer:
-    """A shard that was built, before it is compared with what is there."""
+    """A source that was built, before it is compared with what is there."""
 
     planned: PlannedShard
     key: str
-    path: Path
+    paths: Sequence[Path]  # of the shards of its batches
     report: SourceReport
+
+
+@dataclass(frozen=True)
+class _Judged:
+    newcomer: Newcomer
+    verdicts: Sequence[Verdict]  # on each of its shards
+
+    @property
+    def num_kept(self) -> int:
+        return sum(int(verdict.is_kept.sum()) for verdict in self.verdicts)
 
 
 def assemble(
@@ -50,21 +60,21 @@ def assemble(
     """
     output = plan.settings.output
     shard_format = tokenizer.shard_format(plan.settings.layout)
-    verdicts = _judge(output, kept, newcomers)
-    _check_splits(kept, newcomers, verdicts)
+    judged = _judge(output, kept, newcomers)
+    _check_splits(kept, judged)
     if not plan.is_extension:
         # From here to the end the folder is no data set: what it was is taken apart.
         (output / MANIFEST_NAME).unlink(missing_ok=True)
         _copy_tokenizer(tokenizer.path, output / tokenizer.entry.path)
-    pairs = list(zip(newcomers, verdicts, strict=True))
-    shards = [*kept, *(_place(output, *pair, shard_format) for pair in pairs)]
+    placed = (shard for each in judged for shard in _place(output, each, shard_format))
+    shards = [*kept, *placed]
     manifest = Manifest(
         shard_format=shard_format,
         builder=plan.versions,
         settings=plan.identity,
         inputs=plan.inputs,
         tokenizer=tokenizer.entry,
-        sources=tuple(sorted(_sources(plan, kept, pairs), key=_source_order)),
+        sources=tuple(sorted(_sources(plan, kept, judged), key=_source_order)),
         shards=tuple(sorted(shards, key=lambda shard: (SPLITS.index(shard.split), shard.path))),
     )
     save_manifest(output, manifest)
@@ -74,13 +84,19 @@ def assemble(
 
 def _judge(
     output: Path, kept: Sequence[ShardEntry], newcomers: Sequence[Newcomer]
-) -> list[Verdict]:
+) -> list[_Judged]:
     seen = SeenWindows()
     splits = [shard.split for shard in kept] + [new.planned.split for new in newcomers]
     for index, shard in enumerate(kept):
         seen.admit(_read(output / shard.path), shard.split, _is_asked_later(splits, index))
     return [
-        seen.admit(_read(new.path), new.planned.split, _is_asked_later(splits, index))
+        _Judged(
+            new,
+            [
+                seen.admit(_read(path), new.planned.split, _is_asked_later(splits, index))
+                for path in new.paths
+            ],
+        )
         for index, new in enumerate(newcomers, start=len(kept))
     ]
 
@@ -93,15 +109,13 @@ def _is_asked_later(splits: Sequence[str], index: int) -> bool:
     return any(split != splits[index] for split in splits[index + 1 :])
 
 
-def _check_splits(
-    kept: Sequence[ShardEntry], newcomers: Sequence[Newcomer], verdicts: Sequence[Verdict]
-) -> None:
+def _check_splits(kept: Sequence[ShardEntry], judged: Sequence[_Judged]) -> None:
     for split in SPLITS:
         num_windows = sum(shard.num_windows for shard in kept if shard.split == split)
-        mine = [index for index, new in enumerate(newcomers) if new.planned.split == split]
-        num_windows += sum(int(verdicts[index].is_kept.sum()) for index in mine)
+        mine = [each for each in judged if each.newcomer.planned.split == split]
+        num_windows += sum(each.num_kept for each in mine)
         if mine and num_windows == 0:  # a split without a source was not asked for
-            labels = ", ".join(newcomers[index].planned.source.label for index in mine)
+            labels = ", ".join(each.newcomer.planned.source.label for each in mine)
             raise UserError(
                 f"{split} is empty: {labels}: no code, or none that another source lacks: "
                 f"add a source with --{split}"
@@ -115,40 +129,41 @@ def _copy_tokenizer(source: Path, target: Path) -> None:
             shutil.copyfile(file, temporary)
 
 
-def _place(
-    output: Path, newcomer: Newcomer, verdict: Verdict, shard_format: ShardFormat
-) -> ShardEntry:
-    """Write the windows that stay to their place in the data set."""
-    name = newcomer.planned.path(newcomer.key)
-    path = output / name
-    if verdict.is_kept.all():
-        with whole_file(path) as temporary:
-            shutil.copyfile(newcomer.path, temporary)
-    else:
-        table = read_shard(newcomer.path, shard_format)
-        write_rows(path, table.take(np.flatnonzero(verdict.is_kept)), shard_format)
-    return ShardEntry(
-        path=name,
-        source=newcomer.planned.source.label,
-        split=newcomer.planned.split,
-        key=newcomer.key,
-        num_windows=int(verdict.is_kept.sum()),
-        num_bytes=path.stat().st_size,
-        sha256=file_sha256(path),
-    )
+def _place(output: Path, judged: _Judged, shard_format: ShardFormat) -> Iterator[ShardEntry]:
+    """Write the windows that stay to their place in the data set; yield the shards."""
+    newcomer = judged.newcomer
+    for batch, (built, verdict) in enumerate(zip(newcomer.paths, judged.verdicts, strict=True)):
+        name = newcomer.planned.path(newcomer.key, batch)
+        path = output / name
+        if verdict.is_kept.all():
+            with whole_file(path) as temporary:
+                shutil.copyfile(built, temporary)
+        else:
+            table = read_shard(built, shard_format)
+            write_rows(path, table.take(np.flatnonzero(verdict.is_kept)), shard_format)
+        yield ShardEntry(
+            path=name,
+            source=newcomer.planned.source.label,
+            split=newcomer.planned.split,
+            key=newcomer.key,
+            num_windows=int(verdict.is_kept.sum()),
+            num_bytes=path.stat().st_size,
+            sha256=file_sha256(path),
+        )
 
 
 def _sources(
-    plan: BuildPlan, kept: Sequence[ShardEntry], pairs: Sequence[tuple[Newcomer, Verdict]]
+    plan: BuildPlan, kept: Sequence[ShardEntry], judged: Sequence[_Judged]
 ) -> list[SourceEntry]:
     labels = {shard.source for shard in kept}
     before = plan.base.manifest.sources if plan.base and plan.is_extension else ()
     generation = max((source.generation for source in before), default=-1) + 1
-    new = [_source_entry(newcomer, verdict, generation) for newcomer, verdict in pairs]
+    new = [_source_entry(each, generation) for each in judged]
     return [*(source for source in before if source.source in labels), *new]
 
 
-def _source_entry(newcomer: Newcomer, verdict: Verdict, generation: int) -> SourceEntry:
+def _source_entry(judged: _Judged, generation: int) -> SourceEntry:
+    newcomer, verdicts = judged.newcomer, judged.verdicts
     source = newcomer.planned.source
     return SourceEntry(
         source=source.label,
@@ -156,7 +171,10 @@ def _source_entry(newcomer: Newcomer, verdict: Verdict, generation: int) -> Sour
         content_sha256=source.content_sha256,
         split=newcomer.planned.split,
         generation=generation,
-        duplicates={"exact": verdict.num_exact, "near": verdict.num_near},
+        duplicates={
+            "exact": sum(verdict.num_exact for verdict in verdicts),
+            "near": sum(verdict.num_near for verdict in verdicts),
+        },
         **asdict(newcomer.report),
     )
 

@@ -26,11 +26,11 @@ class BuildFolder:
     def tokenizer(self, key: str) -> Path:
         return self.path / f"tokenizer-{key}"
 
-    def shard(self, key: str) -> Path:
-        return self.path / f"{key}.parquet"
+    def shard(self, key: str, batch: int) -> Path:
+        return self.path / f"{key}.{batch}.parquet"
 
-    def report(self, key: str) -> Path:
-        return self.path / f"{key}.json"
+    def report(self, key: str, batch: int) -> Path:
+        return self.path / f"{key}.{batch}.json"
 
 
 @contextmanager

@@ -28,15 +28,15 @@ class PlannedShard:
     split: str
 
     def key(self, made_by: dict[str, Any]) -> str:
-        """Return the hash of all that its shard is made of, duplicates aside."""
+        """Return the hash of all that its shards are made of, duplicates aside."""
         source = self.source
         what = [source.label, source.revision, source.content_sha256]
         return canonical_sha256([what, made_by])
 
-    def path(self, key: str) -> str:
-        """Return the shard's path in the data set."""
+    def path(self, key: str, batch: int) -> str:
+        """Return the path in the data set of the shard of one batch of files."""
         slug = re.sub(r"[^A-Za-z0-9._-]+", "-", self.source.label)[:60].strip("-.")
-        return f"shards/{self.split}/{slug}-{key[:12]}.parquet"
+        return f"shards/{self.split}/{slug}-{key[:12]}.{batch:03d}.parquet"
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,11 @@ class BuildPlan:
             for shard in self.shards
         ]
         return canonical_sha256([self.versions, self.identity, sorted(sources)])
+
+    @property
+    def parsed_cache(self) -> Path:
+        """Folder of the files that this version of the builder parsed."""
+        return self.settings.cache_dir / "parsed" / canonical_sha256(self.versions)[:16]
 
     @property
     def is_done(self) -> bool:

@@ -2,29 +2,44 @@
 
 import hashlib
 import importlib.metadata
-import os
 import unicodedata
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from graph_builder.cache_dir import default_cache_dir
 from graph_builder.chains import ChainSettings
 from graph_builder.layout import ChainLayout
+from graph_builder.stdlib_names import STDLIB_NAMES
 
 DEFAULT_VOCAB_SIZE: Final = 8192
 # Libraries that decide on the bytes of a shard.
-_LIBRARIES: Final = ("numpy", "pyarrow", "rensa", "tokenizers", "tree-sitter", "tree-sitter-python")
+_LIBRARIES: Final = (
+    "numba",
+    "numpy",
+    "pyarrow",
+    "rensa",
+    "tiktoken",
+    "tokenizers",
+    "tree-sitter",
+    "tree-sitter-python",
+)
 # Modules that read data sets or files and shape none.
 _VIEWS: Final = frozenset(
-    ("cli", "export_pt", "graph_export", "stats", "summary", "triple_lines", "window_view")
+    (
+        "cli",
+        "export_pt",
+        "graph_export",
+        "stats",
+        "stats_page",
+        "stats_plots",
+        "stdlib_stubs",
+        "summary",
+        "triple_lines",
+        "window_view",
+    )
 )
-
-
-def default_cache_dir() -> Path:
-    """Return the folder for what is fetched: below $XDG_CACHE_HOME, else ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "graph-builder"
 
 
 @dataclass(frozen=True)
@@ -70,9 +85,9 @@ def builder_versions() -> dict[str, str]:
 @cache
 def _code_sha256() -> str:
     """Return a hash over this package's code, so that no change of it passes unnoticed."""
-    modules = sorted(Path(__file__).parent.glob("*.py"))
+    modules = Path(__file__).parent.glob("*.py")
     digest = hashlib.sha256()
-    for module in modules:
+    for module in sorted([*modules, STDLIB_NAMES]):
         if module.stem not in _VIEWS:
             content = hashlib.sha256(module.read_bytes()).hexdigest()
             digest.update(f"{module.name} {content}\n".encode())

@@ -1,79 +1,70 @@
 """Chain graphs: one record for each window of a source's files.
 
-`chain_graphs` is what a build runs for each source; `source_windows` does the same for one piece of
-code, for prediction.
+`chain_table` is what a build runs for some files of a source; `source_windows` does the same for
+one piece of code, for prediction.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
+import pyarrow as pa
 from tokenizers import Tokenizer
 
-from graph_builder.entities import NO_SPAN, Definition, Reference, Triple
-from graph_builder.knowledge import Budget, Extent, FactShelf
 from graph_builder.layout import ChainLayout
-from graph_builder.linking import LinkCounts, LinkedTriple, WindowLinker
-from graph_builder.mentions import FileText, WindowMentions
-from graph_builder.names import file_words, window_names
-from graph_builder.record import ChainGraph, Int32
+from graph_builder.link_input import LinkInput, link_input
+from graph_builder.link_kernel import Linked, link_windows
+from graph_builder.link_tables import Rules
+from graph_builder.linking import LinkCounts
+from graph_builder.record import SCHEMA, ChainGraph
+from graph_builder.record_kernel import Leaves, Roots, record_arrays
+from graph_builder.relations import NUM_RELATIONS
 from graph_builder.repository import Repository
+from graph_builder.shards import table_records
 from graph_builder.source_text import Rejected, SourceText, decode_source
-from graph_builder.spelling import Spellings
-from graph_builder.tokenizer import EncodedFile, SpecialIds, encode, special_ids
-from graph_builder.windows import MODULE, Window, file_windows
-
-Leaves = Literal["local", "knowledge", "both"]
+from graph_builder.tokenizer import special_ids
+from graph_builder.windows import MODULE
 
 
 @dataclass(frozen=True)
 class ChainSettings:
-    leaves: Leaves = "both"  # which triples become leaves: the window's own, the repository's
+    # Which triples become leaves: the window's own, the repository's.
+    leaves: Literal["local", "knowledge", "both"] = "both"
     max_knowledge_leaves: int = 32  # leaf tokens of knowledge in a window, at most
     layout: ChainLayout = field(default_factory=ChainLayout)
 
 
-@dataclass(frozen=True)
-class _Source:
-    """What all files of one source share while their windows are made."""
+def chain_table(
+    source: str,
+    revision: str,
+    files: Mapping[str, SourceText],
+    repository: Repository,
+    tokenizer: Tokenizer,
+    settings: ChainSettings,
+    counts: LinkCounts | None = None,
+) -> pa.Table:
+    """Return the chain graphs of files of a source, file by file in the order of their paths.
 
-    name: str
-    revision: str
-    repository: Repository
-    tokenizer: Tokenizer
-    settings: ChainSettings
-    counts: LinkCounts
-    spellings: Spellings
-    shelf: FactShelf
-    special: SpecialIds
-
-
-@dataclass(frozen=True, slots=True)
-class _Owner:
-    """What a window follows."""
-
-    kind: str
-    qualified_name: str
-
-
-@dataclass(frozen=True)
-class _File:
-    """One file with what its windows are made from, sorted by where it stands in the file."""
-
-    path: str
-    module: str
-    definitions: tuple[Definition, ...]
-    encoded: EncodedFile
-    text: FileText
-    triples: list[Triple]
-    triple_sites: list[int]
-    references: list[Reference]
-    reference_starts: list[int]
-    line_feeds: list[int]
+    `repository` has all files of the source; `counts` is told what became of every triple.
+    """
+    if not files:
+        return SCHEMA.empty_table()
+    found = link_input(source, files, repository, tokenizer, settings.layout)
+    rules = _rules(settings, found.num_texts)
+    linked = link_windows(found.tables, rules)
+    special = special_ids(tokenizer)
+    roots, leaves = record_arrays(found.tables, rules, linked, special.start, special.end)
+    if counts is not None:
+        counts.add(linked)
+        for file in found.files:
+            counts.add_file(file.stated)
+    columns = {
+        **_window_columns(source, revision, found),
+        **_array_columns(roots, leaves, linked),
+        **_name_columns(found.names, linked),
+    }
+    return pa.Table.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
 def chain_graphs(
@@ -85,23 +76,9 @@ def chain_graphs(
     settings: ChainSettings,
     counts: LinkCounts | None = None,
 ) -> Iterator[ChainGraph]:
-    """Yield the chain graphs of a source, file by file in the order of their paths.
-
-    `counts` is told what became of every triple.
-    """
-    shared = _Source(
-        source,
-        revision,
-        repository,
-        tokenizer,
-        settings,
-        LinkCounts() if counts is None else counts,
-        Spellings(tokenizer),
-        FactShelf(repository.facts),
-        special_ids(tokenizer),
-    )
-    for path in sorted(files):
-        yield from _file_chain_graphs(shared, _read_file(shared, path, files[path]))
+    """Yield the rows of `chain_table` as records."""
+    table = chain_table(source, revision, files, repository, tokenizer, settings, counts)
+    return table_records(table)
 
 
 def source_windows(code: bytes, tokenizer: Tokenizer, path: str = "<input>") -> list[ChainGraph]:
@@ -118,137 +95,77 @@ def source_windows(code: bytes, tokenizer: Tokenizer, path: str = "<input>") -> 
     return list(chain_graphs(path, "", parsed.texts, repository, tokenizer, ChainSettings()))
 
 
-def window_id(source: str, path: str, window_index: int) -> int:
-    """Return the signed 64-bit hash that names a window and seeds its masks."""
-    name = f"{source}\0{path}\0{window_index}".encode()
-    return int.from_bytes(blake2b(name, digest_size=8).digest(), "big", signed=True)
-
-
-def _read_file(shared: _Source, path: str, source: SourceText) -> _File:
-    facts, encoded = shared.repository.file(path), encode(shared.tokenizer, source)
-    triples, references = shared.repository.triples(path), shared.repository.references(path)
-    line_feeds = np.flatnonzero(np.frombuffer(source.data, dtype=np.uint8) == ord("\n"))
-    return _File(
-        path=path,
-        module=facts.module,
-        definitions=facts.definitions,
-        encoded=encoded,
-        text=FileText(source.data, encoded, file_words(source, encoded)),
-        triples=triples,
-        triple_sites=[triple.site for triple in triples],
-        references=references,
-        reference_starts=[reference.start for reference in references],
-        line_feeds=line_feeds.tolist(),
+def _rules(settings: ChainSettings, num_texts: int) -> Rules:
+    return Rules(
+        num_roots=settings.layout.num_roots,
+        leaves_per_root=settings.layout.leaves_per_root,
+        max_knowledge_leaves=settings.max_knowledge_leaves,
+        num_relations=NUM_RELATIONS,
+        num_texts=num_texts,
+        has_local=settings.leaves != "knowledge",
+        has_knowledge=settings.leaves != "local",
     )
 
 
-def _file_chain_graphs(shared: _Source, file: _File) -> Iterator[ChainGraph]:
-    shared.spellings.learn(name for triple in file.triples for name in (triple.head, triple.tail))
-    simple_names = [*(d.name for d in file.definitions), file.module.rpartition(".")[2]]
-    windows = file_windows(
-        file.text.data,
-        file.encoded,
-        file.definitions,
-        [len(shared.spellings.of(name).ids) for name in simple_names],
-        shared.settings.layout.num_roots - 2,
-    )
-    for index, window in enumerate(windows):
-        yield _chain_graph(shared, file, window, index, simple_names[window.owner])
-
-
-def _chain_graph(
-    shared: _Source, file: _File, window: Window, index: int, simple_name: str
-) -> ChainGraph:
-    own_id = window_id(shared.name, file.path, index)
-    linked = _link(shared, file, window, simple_name, own_id)
-    leaf_words = [words for triple in linked for words in triple.spelling.words]
-    root_names, leaf_names = window_names(file.text.words, window, simple_name, leaf_words)
-    opening = shared.spellings.of(simple_name).ids[: window.num_name_tokens]
-    tokens = slice(window.first_token, window.end_token)
-    no_span = [NO_SPAN] * (1 + len(opening))
-    start_line, end_line = _lines(file, window)
-    return ChainGraph(
-        window_id=own_id,
-        source=shared.name,
-        revision=shared.revision,
-        path=file.path,
-        qualified_name=_owner(file, window).qualified_name,
-        kind=_owner(file, window).kind,
-        window_index=index,
-        start_line=start_line,
-        end_line=end_line,
-        root_ids=_int32(
-            [shared.special.start, *opening], file.encoded.ids[tokens], [shared.special.end]
-        ),
-        root_starts=_int32(no_span, file.encoded.starts[tokens], [NO_SPAN]),
-        root_ends=_int32(no_span, file.encoded.ends[tokens], [NO_SPAN]),
-        root_names=root_names,
-        leaf_names=leaf_names,
-        **_triple_fields(linked),
-    )
-
-
-def _link(
-    shared: _Source, file: _File, window: Window, simple_name: str, salt: int
-) -> list[LinkedTriple]:
-    """Place the triples and facts of one window."""
-    settings, spellings = shared.settings, shared.spellings
-    start, end = _extent(file, window)
-    mentions = WindowMentions(file.text, window, simple_name)
-    linker = WindowLinker(settings.layout, mentions, spellings, shared.counts)
-    if settings.leaves != "knowledge":
-        first, last = (bisect_left(file.triple_sites, byte) for byte in (start, end))
-        linker.add_local(file.triples[first:last])
-    if settings.leaves != "local":
-        first, last = (bisect_left(file.reference_starts, byte) for byte in (start, end))
-        budget = Budget(settings.max_knowledge_leaves, linker.num_leaves, linker.num_slots)
-        extent = Extent(file.path, start, end)
-        facts = shared.shelf.choose(file.references[first:last], extent, budget)
-        linker.add_knowledge(facts)
-    return linker.linked(salt)
-
-
-def _owner(file: _File, window: Window) -> _Owner:
-    if window.owner == MODULE:
-        return _Owner("module", file.module)
-    definition = file.definitions[window.owner]
-    return _Owner(definition.kind, definition.qualified_name)
-
-
-def _extent(file: _File, window: Window) -> tuple[int, int]:
-    """Return the byte span of a window's code."""
-    first, last = window.first_token, window.end_token - 1
-    return file.text.token_starts[first], file.text.token_ends[last]
-
-
-def _lines(file: _File, window: Window) -> tuple[int, int]:
-    """Return the first and the last line (1-based) of a window, white space around it aside."""
-    start, end = _extent(file, window)
-    code = file.text.data[start:end]
-    if not code.isspace():
-        end = start + len(code.rstrip())
-        start += len(code) - len(code.lstrip())
-    return 1 + bisect_left(file.line_feeds, start), 1 + bisect_left(file.line_feeds, end - 1)
-
-
-def _triple_fields(linked: list[LinkedTriple]) -> dict[str, Any]:
-    """Return the fields of the record that speak of leaves and triples, name ids aside."""
-    lengths = [len(triple.spelling.ids) for triple in linked]
-    roots = np.array([triple.root for triple in linked], dtype=np.int16)
-    starts = [triple.mention.first_root for triple in linked]
+def _window_columns(source: str, revision: str, found: LinkInput) -> dict[str, pa.Array]:
+    """Return the columns that say which window a row is."""
+    files, lengths = found.files, [len(file.owners) for file in found.files]
+    owners = [
+        (file, None if owner == MODULE else file.definitions[owner])
+        for file in files
+        for owner in file.owners
+    ]
+    kinds = [owner.kind if owner else "module" for _, owner in owners]
+    names = [owner.qualified_name if owner else file.module for file, owner in owners]
     return {
-        "leaf_ids": np.array([i for t in linked for i in t.spelling.ids], dtype=np.int32),
-        "leaf_roots": np.repeat(roots, lengths),
-        "leaf_triples": np.repeat(np.arange(len(linked), dtype=np.int16), lengths),
-        "triple_relations": np.array([t.relation for t in linked], dtype=np.int8),
-        "triple_head_starts": np.array(starts, dtype=np.int16),
-        "triple_head_lengths": np.array([t.mention.num_roots for t in linked], dtype=np.int16),
-        "triple_is_reversed": np.array([t.is_reversed for t in linked], dtype=np.bool_),
-        "triple_is_knowledge": np.array([t.is_knowledge for t in linked], dtype=np.bool_),
-        "triple_heads": tuple(triple.head for triple in linked),
-        "triple_tails": tuple(triple.tail for triple in linked),
+        "window_id": pa.array(found.window_ids, pa.int64()),
+        "source": _repeated([source], [sum(lengths)]),
+        "revision": _repeated([revision], [sum(lengths)]),
+        "path": _repeated([file.path for file in files], lengths),
+        "qualified_name": pa.array(names, pa.string()),
+        "kind": pa.array(kinds, SCHEMA.field("kind").type),
+        "window_index": pa.array([index for n in lengths for index in range(n)], pa.int32()),
+        "start_line": pa.array(np.concatenate([file.lines[0] for file in files])),
+        "end_line": pa.array(np.concatenate([file.lines[1] for file in files])),
     }
 
 
-def _int32(*parts: npt.ArrayLike) -> Int32:
-    return np.concatenate(parts, dtype=np.int32, casting="unsafe")
+def _repeated(values: list[str], lengths: list[int]) -> pa.DictionaryArray:
+    """Return each value as often as its length says; values without a row are not listed."""
+    listed = [value for value, length in zip(values, lengths, strict=True) if length]
+    indices = np.repeat(np.arange(len(listed), dtype=np.int32), [n for n in lengths if n])
+    return pa.DictionaryArray.from_arrays(indices, pa.array(listed, pa.string()))
+
+
+def _array_columns(roots: Roots, leaves: Leaves, linked: Linked) -> dict[str, pa.Array]:
+    places = linked.places
+    runs = {
+        "root_ids": (roots.bounds, roots.ids),
+        "root_starts": (roots.bounds, roots.starts),
+        "root_ends": (roots.bounds, roots.ends),
+        "root_names": (roots.bounds, roots.names),
+        "leaf_ids": (leaves.bounds, leaves.ids),
+        "leaf_roots": (leaves.bounds, leaves.roots),
+        "leaf_names": (leaves.bounds, leaves.names),
+        "leaf_triples": (leaves.bounds, leaves.triples),
+        "triple_relations": (linked.bounds, linked.triples["relation"].astype(np.int8)),
+        "triple_head_starts": (linked.bounds, places["first_root"].astype(np.int16)),
+        "triple_head_lengths": (linked.bounds, places["num_roots"].astype(np.int16)),
+        "triple_is_reversed": (linked.bounds, np.ascontiguousarray(places["is_reversed"])),
+        "triple_is_knowledge": (linked.bounds, np.ascontiguousarray(places["is_knowledge"])),
+    }
+    return {name: _list_array(name, bounds, pa.array(v)) for name, (bounds, v) in runs.items()}
+
+
+def _name_columns(names: list[str], linked: Linked) -> dict[str, pa.Array]:
+    texts = pa.array(names, pa.string())
+    return {
+        column: _list_array(
+            column, linked.bounds, texts.take(pa.array(np.ascontiguousarray(linked.triples[end])))
+        )
+        for column, end in (("triple_heads", "head"), ("triple_tails", "tail"))
+    }
+
+
+def _list_array(name: str, bounds: np.ndarray, values: pa.Array) -> pa.ListArray:
+    return pa.ListArray.from_arrays(pa.array(bounds), values, type=SCHEMA.field(name).type)

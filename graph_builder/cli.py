@@ -3,7 +3,8 @@
     graph-builder build --train installed:networkx stdlib --output data/code
     graph-builder triples FILE...
     graph-builder inspect DATASET --window 12
-    graph-builder stats DATASET
+    graph-builder stats DATASET --html stats.html
+    graph-builder graph path:src --output graph.graphml
     graph-builder export DATASET OUTPUT
 
 Exit status: 0 done, 1 some input was left out or the work broke off, 2 bad input, 69 a source
@@ -22,9 +23,12 @@ from tqdm import tqdm
 
 from graph_builder.build import build_dataset
 from graph_builder.build_settings import DEFAULT_VOCAB_SIZE, BuildSettings
+from graph_builder.cache_dir import default_cache_dir
 from graph_builder.dataset import open_dataset
 from graph_builder.errors import SourceUnavailable, UserError
-from graph_builder.source_spec import FORMS
+from graph_builder.source_repository import read_repository
+from graph_builder.source_spec import FORMS, parse_spec
+from graph_builder.sources import resolve
 from graph_builder.summary import summary_lines
 from graph_builder.triple_lines import triple_lines
 from graph_builder.window_view import window_view
@@ -73,7 +77,7 @@ def _build(options: argparse.Namespace) -> int:
         leaves=options.leaves,
         max_knowledge_leaves=options.max_knowledge_leaves,
         num_processes=options.num_processes,
-        **({"cache_dir": options.cache_dir} if options.cache_dir else {}),
+        cache_dir=options.cache_dir,
     )
     try:
         summary = build_dataset(settings, _say)
@@ -99,10 +103,35 @@ def _inspect(options: argparse.Namespace) -> int:
 
 
 def _stats(options: argparse.Namespace) -> int:
-    from graph_builder.stats import text  # noqa: PLC0415 (pandas, for this alone)
+    from graph_builder.stats import Statistics  # noqa: PLC0415 (pandas, for this alone)
 
-    print(text(open_dataset(options.dataset)))
+    statistics = Statistics(open_dataset(options.dataset))
+    if options.html is not None:
+        from graph_builder.stats_page import write_page  # noqa: PLC0415 (matplotlib, for this)
+
+        write_page(statistics, options.html)
+        _say(f"wrote {options.html}")
+    print(statistics.text())
     return OK
+
+
+def _graph(options: argparse.Namespace) -> int:
+    from graph_builder.graph_export import (  # noqa: PLC0415 (networkx, for this alone)
+        check_graph_output,
+        graph_tables,
+        write_graph,
+    )
+
+    check_graph_output(options.output)
+    source = resolve(parse_spec(options.source), options.cache_dir)
+    repository, rejected = read_repository(source)
+    tables = graph_tables(repository)
+    for path in write_graph(tables, options.output):
+        print(path)
+    _say(f"{source.label}: {tables.nodes.num_rows:,} nodes, {tables.edges.num_rows:,} edges")
+    for file, reason, detail in rejected:
+        _say(f"{source.label}: {file}: left out, {reason}: {detail}")
+    return REJECTED if rejected else OK
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -129,6 +158,17 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("--split", default="train", help="train, validation or test")
     stats = _add(commands, "stats", _stats, "show the statistics of a data set")
     stats.add_argument("dataset", type=Path, metavar="DATASET")
+    stats.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots too")
+    graph = _add(commands, "graph", _graph, "export the graph of one source, its names resolved")
+    graph.add_argument("source", metavar="SPEC", help=FORMS)
+    graph.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="FILE.graphml, or a new folder for nodes.parquet and edges.parquet",
+    )
+    _add_cache_dir(graph)
     export = _add(commands, "export", _export, "write a data set as .pt files of dense tensors")
     export.add_argument("dataset", type=Path, metavar="DATASET")
     export.add_argument("output", type=Path, metavar="OUTPUT", help="new or empty folder")
@@ -180,9 +220,14 @@ def _add_build(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="N",
         help="sources built at the same time (%(default)s)",
     )
-    build.add_argument(
+    _add_cache_dir(build)
+
+
+def _add_cache_dir(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
         "--cache_dir",
         type=Path,
+        default=default_cache_dir(),
         metavar="DIR",
         help="fetched repositories and wheels (~/.cache/graph-builder)",
     )

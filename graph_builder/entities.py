@@ -137,6 +137,7 @@ class FileFacts:
     uses: tuple[Use, ...]
     signatures: tuple[Signature, ...]
     bases: tuple[tuple[int, str], ...]  # class, target of one base; in order
+    class_uses: tuple[str, ...]  # targets of names that are used as only a class can be
     names: tuple[tuple[str, int], ...]  # module-level functions and classes
     members: tuple[tuple[int, str, int], ...]  # class, name, method or nested class
     variables: tuple[tuple[str, str], ...]  # module-level variables: what each is another name of

@@ -5,11 +5,12 @@ from typing import Final
 from tree_sitter import Node
 
 from graph_builder.extract_bindings import Scope
-from graph_builder.extract_names import Written, unsplat, unwrap, written
+from graph_builder.extract_names import Written, elements, note_classes, unsplat, unwrap, written
 from graph_builder.extract_walk import NameUse, PendingCall, Uses, Walk
 
 SPREAD: Final = -1  # slot of `*xs`
 UNKNOWN_SLOT: Final = -2  # a position after `*xs`
+CLASS_TESTS: Final = frozenset({"isinstance", "issubclass"})  # the second argument is a class
 
 # Exceptions and warnings of Python 3.8 to 3.14 are types too, whichever version runs this.
 BUILTIN_TYPES: Final = frozenset(
@@ -136,6 +137,10 @@ def visit_call(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:
             if uses is not None and "." in name.name:
                 uses.append((scope, name.name.rpartition(".")[0], name.start, name.end))
     passed = _visit_arguments(walk, arguments, scope, uses)
+    if name is not None and name.name in CLASS_TESTS and name.base is None:
+        tested = elements(arguments)
+        if len(tested) == 2:
+            note_classes(walk, tested[1], scope)
     if target is not None:
         callee = walk.definitions[int(target[2:])][1]
         span = function.start_byte, function.end_byte

@@ -210,7 +210,7 @@ def _take_parameter(
     annotation, value = node.child_by_field_name("type"), node.child_by_field_name("value")
     if annotation is not None:
         walk.visit(annotation, scope, None)
-        annotate(walk, HAS_TYPE, span, annotation, scope, inner.definition)
+        annotate(walk, HAS_TYPE, span, annotation, scope, None)
     if value is not None:
         walk.visit(value, scope, None)
     return Parameter(span[0], kind, span[1], span[2])

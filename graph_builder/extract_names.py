@@ -76,6 +76,18 @@ def _unwound(walk: Walk, node: Node) -> Written:
     return Written(name, start, end, None if is_full else base)
 
 
+def note_classes(walk: Walk, node: Node, scope: Scope) -> None:
+    """Note the names in `node`, which stands where Python takes classes and nothing else."""
+    inner = unwrap(node)
+    if inner.type in ("tuple", "list", "binary_operator"):
+        for child in elements(inner):
+            note_classes(walk, child, scope)
+        return
+    name = written(walk, inner)
+    if name is not None and name.base is None:
+        walk.class_uses.append((scope, *name[:3]))
+
+
 def visit_identifier(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:
     start, end = node.start_byte, node.end_byte
     walk.use(scope, (walk.slice(start, end), start, end), uses)

@@ -62,7 +62,9 @@ def _capture(walk: Walk, node: Node, scope: Scope) -> Pattern:
     if kind == "keyword_pattern":
         return _capture(walk, children[-1], scope)
     if kind == "class_pattern":
-        walk.use(scope, _dotted(walk, children[0]), None)
+        span = _dotted(walk, children[0])
+        walk.use(scope, span, None)
+        walk.class_uses.append((scope, *span))
         return Each([_capture(walk, child, scope) for child in children[1:]])
     if kind in ("as_pattern", "union_pattern", "dict_pattern", "ERROR"):
         return Each([_capture(walk, child, scope) for child in children])

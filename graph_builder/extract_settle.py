@@ -39,6 +39,7 @@ def settle(walk: Walk, path: str, num_syntax_errors: int) -> FileFacts:
             for index, (scope, name, _, _) in walk.bases
             if (target := _target(walk, scope, name)) is not None
         ),
+        class_uses=tuple(_class_uses(walk)),
         names=tuple(walk.root.definitions.items()),
         members=tuple(walk.members),
         variables=tuple(_variables(walk)),
@@ -156,6 +157,12 @@ def _settle_uses(walk: Walk) -> list[Use]:
         if target is not None:
             found.append(Use(start, end, name, target))
     return found
+
+
+def _class_uses(walk: Walk) -> list[str]:
+    """Return the targets of names that stand where only a class can, each once."""
+    targets = {_target(walk, *used[:2]) for used in walk.class_uses}
+    return sorted(target for target in targets if target)
 
 
 def _variables(walk: Walk) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from tree_sitter import Node
 
 from graph_builder.extract_bindings import UNDECLARED, Bound, Scope, ScopeKind, Span
-from graph_builder.extract_names import elements, root_name, unwrap, written
+from graph_builder.extract_names import elements, note_classes, root_name, unwrap, written
 from graph_builder.extract_types import annotate
 from graph_builder.extract_walk import NameUse, PendingCall, Uses, Walk
 from graph_builder.relations import DECLARES, HAS_FIELD, HAS_TYPE
@@ -306,6 +306,11 @@ def bind_loop(walk: Walk, left: Node, right: Node, outer: Scope, inner: Scope) -
 
 def visit_walrus(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:
     name, value = node.children[0], node.children[-1]
+    if node.parent is not None and node.parent.type == "interpolation":
+        # `f"{x:=9}"`: to the grammar a walrus, to Python the format "=9".
+        walk.visit(name, scope, uses)
+        walk.visit(value, scope, uses)
+        return
     used: list[NameUse] = []
     walk.visit(value, scope, used)
     if uses is not None:
@@ -333,9 +338,11 @@ def visit_except(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:
     for child in node.children:
         if child.type == "as_pattern":
             walk.visit(child.children[0], scope, None)
+            note_classes(walk, child.children[0], scope)
             bind_target(walk, child.children[-1], scope)
         else:
             walk.visit(child, scope, None)
+            note_classes(walk, child, scope)
 
 
 def visit_type_alias(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:

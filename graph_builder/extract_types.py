@@ -6,6 +6,7 @@ from tree_sitter import Node
 
 from graph_builder.entities import NO_SPAN
 from graph_builder.extract_bindings import Scope, Span
+from graph_builder.extract_calls import is_capwords
 from graph_builder.extract_names import elements, unsplat, unwrap, written
 from graph_builder.extract_syntax import parse
 from graph_builder.extract_walk import DOTTED, Walk
@@ -38,6 +39,8 @@ def annotate(
     for member in members:
         if member[1] != NO_SPAN or member[0] not in written_names:
             walk.state(relation, head, member, site, definition)
+        if is_capwords(member[0]):
+            walk.class_uses.append((scope, *member))
 
 
 def _members(reader: _Reader, node: Node, walk: Walk, scope: Scope) -> list[Span]:

@@ -58,6 +58,7 @@ class Walk:
         self.definitions: list[tuple] = []
         self.signatures: list[tuple] = []
         self.bases: list[tuple[int, NameUse]] = []
+        self.class_uses: list[NameUse] = []
         self.members: list[tuple[int, str, int]] = []
         self.overloads: set[int] = set()
         self.calls: list[PendingCall] = []

@@ -6,7 +6,7 @@ them from telling the model what the window says:
 - Where the evidence is decides, not what the window's text says: a fact stated in this window's
   bytes is no candidate, one stated anywhere else is.
 - Choice and order come from a hash of the names in the facts alone, so they are the same whatever
-  else the window says. The functions here never see its text, its tokens or its triples.
+  else the window says.
 - A chosen fact that equals a local triple is that triple: it is not added twice, and it is masked
   by the stricter rule of local leaves, because the window says it too. Its place in the budget
   stays used. Were it given to the next fact in line, a look at which facts are there would tell
@@ -14,138 +14,125 @@ them from telling the model what the window says:
   chosen fact that finds no free slots is left out and counted, not replaced.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby, islice
-from typing import TypeVar
-from zlib import crc32
+import numpy as np
 
-from graph_builder.entities import Fact, Reference
-
-Key = tuple[str, int, str]  # head, relation, tail
-Item = TypeVar("Item")
+from graph_builder.compiled import inner
+from graph_builder.hash_order import NO_SALT, is_equal, sort_by_hash, turn_equal_pairs
+from graph_builder.link_tables import Array, Number, Rules, Tables, num_leaves
 
 
-@dataclass(frozen=True, slots=True)
-class ChosenFact:
-    """A fact for a window, with the names there that lead to what it is about."""
-
-    fact: Fact
-    references: tuple[Reference, ...]
-
-    @property
-    def key(self) -> Key:
-        return self.fact.head, self.fact.relation, self.fact.tail
-
-    @property
-    def leaf_name(self) -> str:
-        """Return what its leaves spell: the end of the fact that the reference is not."""
-        return self.fact.head if self.fact.is_reversed else self.fact.tail
+@inner
+def sorted_facts(tables: Tables) -> Array:
+    """Return all facts, those of each entity in hash order."""
+    facts, names, name_bytes = tables.facts, tables.names, tables.name_bytes
+    order = np.arange(facts.size).astype(np.int32)
+    for entity in tables.entities:
+        mine = order[entity.first_fact : entity.end_fact]
+        sort_by_hash(facts, mine, mine.size, NO_SALT, names, name_bytes)
+        turn_equal_pairs(facts, mine, mine.size, NO_SALT, names, name_bytes)
+    return order
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """The bytes `start` .. `end` - 1 of a file."""
-
-    path: str
-    start: int
-    end: int
-
-    def holds(self, fact: Fact) -> bool:
-        """Return whether the evidence of `fact` lies here."""
-        return fact.path == self.path and self.start <= fact.site < self.end
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """How much knowledge a window can take, in leaf tokens."""
-
-    max_leaves: int  # in all
-    leaves_of: Callable[[str], int]  # leaves that a name takes
-    room_at: Callable[[Reference], int]  # slots of the mention that a reference is
-
-
-class FactShelf:
-    """The facts of a repository, each entity's in hash order, sorted once."""
-
-    def __init__(self, facts_of: Callable[[str], Sequence[Fact]]) -> None:
-        self._facts_of = facts_of
-        self._sorted: dict[str, list[Fact]] = {}
-
-    def facts(self, entity: str) -> list[Fact]:
-        """Return the facts about `entity` in hash order."""
-        if entity not in self._sorted:
-            facts = list(self._facts_of(entity))
-            self._sorted[entity] = in_hash_order(facts, lambda f: (f.head, f.relation, f.tail))
-        return self._sorted[entity]
-
-    def _outside(self, entity: str, extent: Extent) -> Iterator[Fact]:
-        return (fact for fact in self.facts(entity) if not extent.holds(fact))
-
-    def choose(
-        self, references: Iterable[Reference], extent: Extent, budget: Budget
-    ) -> list[ChosenFact]:
-        """Return the facts for the window at `extent` whose names `references` are.
-
-        Each entity gives its first fact before one gives its second, and so on, and none gives
-        more than its own mentions could hold.
-        """
-        by_entity: dict[str, list[Reference]] = {}
-        for reference in references:
-            by_entity.setdefault(reference.entity, []).append(reference)
-        room = {entity: sum(map(budget.room_at, by_entity[entity])) for entity in by_entity}
-        turns = [
-            (turn, crc32(entity.encode()), entity, fact)
-            for entity in by_entity
-            for turn, fact in enumerate(islice(self._outside(entity, extent), budget.max_leaves))
-        ]
-        turns.sort(key=lambda turn: turn[:3])
-        chosen: dict[Key, ChosenFact] = {}
-        left = budget.max_leaves
-        for _, _, entity, fact in turns:
-            candidate = ChosenFact(fact, tuple(by_entity[entity]))
-            num_leaves = budget.leaves_of(candidate.leaf_name)
-            if candidate.key not in chosen and num_leaves <= min(left, room[entity]):
-                chosen[candidate.key] = candidate
-                left -= num_leaves
-                room[entity] -= num_leaves
-        return list(chosen.values())
+@inner
+def choose_facts(tables: Tables, rules: Rules, window: int, fact_order: Array) -> Array:
+    """Return the facts for a window, in hash order: the rule is that of `knowledge.py`."""
+    facts, places = tables.facts, tables.fact_places
+    entities = _entities_of(tables, window)
+    room = _room_of(tables, rules, window, entities)
+    next_facts = np.empty(entities.size, dtype=np.int32)
+    for at in range(entities.size):
+        next_facts[at] = tables.entities[entities[at]].first_fact
+    left, num = rules.max_knowledge_leaves, 0
+    chosen = np.empty(left, dtype=np.int32)
+    for _ in range(rules.max_knowledge_leaves):  # one turn of each entity
+        is_over = True
+        for at in range(entities.size):
+            end = tables.entities[entities[at]].end_fact
+            while next_facts[at] < end and _is_here(tables, window, fact_order[next_facts[at]]):
+                next_facts[at] += 1
+            if next_facts[at] == end:
+                continue
+            is_over = False
+            fact = fact_order[next_facts[at]]
+            next_facts[at] += 1
+            leaves = facts[fact].head if places[fact].is_reversed else facts[fact].tail
+            taken = num_leaves(tables, leaves)
+            if taken <= min(left, room[at]) and not has_equal(facts, chosen[:num], facts[fact]):
+                chosen[num] = fact
+                num += 1
+                left -= taken
+                room[at] -= taken
+        if is_over or left == 0:
+            break
+    sort_by_hash(facts, chosen, num, NO_SALT, tables.names, tables.name_bytes)
+    turn_equal_pairs(facts, chosen, num, NO_SALT, tables.names, tables.name_bytes)
+    return chosen[:num]
 
 
-def in_hash_order(
-    items: Iterable[Item], key_of: Callable[[Item], Key], salt: int = 0
-) -> list[Item]:
-    """Sort by a hash of (head, tail), which says nothing of the relation.
-
-    Items that share head and tail differ in relation alone; a second hash of the two names
-    decides which of them comes first.
-    """
-    listed = list(items)
-    if len(listed) < 2:
-        return listed
-    entries = []
-    for index, item in enumerate(listed):
-        head, relation, tail = key_of(item)
-        entries.append((pair_hash(head, tail, salt), head, tail, relation, index))
-    entries.sort()
-    ordered = [listed[entry[-1]] for entry in entries]
-    if len({entry[:3] for entry in entries}) < len(entries):
-        _turn_equal_pairs(ordered, entries, salt)
-    return ordered
-
-
-def _turn_equal_pairs(
-    ordered: list[Item], entries: list[tuple[int, str, str, int, int]], salt: int
-) -> None:
-    """Turn each run of items with equal head and tail round by a number that a hash draws."""
-    first = 0
-    for (_, head, tail), run in groupby(entries, key=lambda entry: entry[:3]):
-        end = first + len(list(run))
-        start = first + pair_hash(tail, head, salt) % (end - first)
-        ordered[first:end] = ordered[start:end] + ordered[first:start]
-        first = end
+@inner
+def _entities_of(tables: Tables, window: int) -> Array:
+    """Return the entities that the window's references lead to, sorted by hash, then by name."""
+    this, entities = tables.windows[window], tables.entities
+    found = np.empty(this.end_reference - this.first_reference, dtype=np.int32)
+    num = 0
+    for at in range(this.first_reference, this.end_reference):
+        entity = tables.references[at].entity
+        to = num
+        while to > 0 and (
+            entities[found[to - 1]].hash > entities[entity].hash
+            or (entities[found[to - 1]].hash == entities[entity].hash and found[to - 1] > entity)
+        ):
+            to -= 1
+        if to > 0 and found[to - 1] == entity:
+            continue
+        for later in range(num, to, -1):
+            found[later] = found[later - 1]
+        found[to] = entity
+        num += 1
+    return found[:num]
 
 
-def pair_hash(first: str, second: str, salt: int) -> int:
-    """Return a hash of two names, the same on every machine; each salt gives another one."""
-    return crc32(f"{salt}\0{first}\0{second}".encode())
+@inner
+def _room_of(tables: Tables, rules: Rules, window: int, entities: Array) -> Array:
+    """Return the slots, taken or free, at the mentions of each entity."""
+    this = tables.windows[window]
+    room = np.zeros(entities.size, dtype=np.int32)
+    for reference in range(this.first_reference, this.end_reference):
+        first, end = tokens_of_reference(tables, window, reference)
+        if this.first_token <= first < end <= this.end_token:
+            for at in range(entities.size):
+                if entities[at] == tables.references[reference].entity:
+                    room[at] += (end - first) * rules.leaves_per_root
+    return room
+
+
+@inner
+def tokens_of_reference(tables: Tables, window: int, reference: int) -> tuple[Number, Number]:
+    """Return the tokens of the last word of a reference; none where it has no word."""
+    words, span, this = tables.words, tables.references[reference], tables.windows[window]
+    first, end = this.file_word, this.file_end_word
+    while first < end:
+        middle = (first + end) // 2
+        if words[middle].start >= span.end:
+            end = middle
+        else:
+            first = middle + 1
+    word = first - 1
+    if word < this.file_word or words[word].start < span.start:
+        return np.int64(0), np.int64(0)
+    return np.int64(words[word].first_token), np.int64(words[word].end_token)
+
+
+@inner
+def _is_here(tables: Tables, window: int, fact: int) -> bool:
+    """Tell whether the evidence of a fact lies in the window's bytes."""
+    place, this = tables.fact_places[fact], tables.windows[window]
+    return place.file == this.file and this.start <= place.site < this.end
+
+
+@inner
+def has_equal(keys: Array, listed: Array, key: Array) -> bool:
+    found = False
+    for item in listed:
+        found = found or is_equal(keys[item], key)
+    return found

@@ -7,45 +7,43 @@ mention in the same way, reversed: its leaves spell the head. That is how `conta
 are seen at the member, and where the many calls of one function go; the rule is the same for all
 relations, so that no place gives a relation away. Knowledge (see `knowledge.py`) comes after the
 window's own triples, in what room they leave.
+
+A mention is the text of the name between identifier boundaries; for a dotted name also its last
+part alone. The synthetic name that a window opens with is a mention too. A triple's own byte span
+is looked at first.
+
+`link_kernel.py` does it; tests/graph_builder/slow_linking.py says the same in plain Python.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from graph_builder.entities import Reference, Triple
-from graph_builder.knowledge import ChosenFact, Key, in_hash_order
-from graph_builder.layout import ChainLayout
-from graph_builder.mentions import Mention, WindowMentions
-from graph_builder.relations import RELATION_NAMES
-from graph_builder.spelling import Spelling, Spellings
+import numpy as np
+
+from graph_builder import link_kernel
+from graph_builder.entities import Triple
+from graph_builder.relations import INSTANTIATES, RELATION_NAMES
 
 # Outcomes. A cut triple has its first leaves, as many as a root holds; it does not count as placed.
+# One that hangs on its tail counts where its leaves spell the last parts of its head, all that fit:
+# of a module with a long path they are what the window itself calls it.
 PLACED: Final = "placed"
+SHORTENED: Final = "placed, the last parts of its head alone"
 CUT: Final = "tail longer than a root's slots"
 NO_MENTION: Final = "not mentioned in the window"
 NO_ROOM: Final = "no free slots"
 STATED_HERE: Final = "stated in the window too"  # knowledge only
 UNPLACED_REASONS: Final = (CUT, NO_MENTION, NO_ROOM)
-
-
-@dataclass(frozen=True, slots=True)
-class LinkedTriple:
-    """A triple with its place: its leaves fill the next free slots of `root`."""
-
-    head: str
-    relation: int
-    tail: str
-    root: int
-    mention: Mention
-    spelling: Spelling  # of what its leaves hold
-    is_reversed: bool
-    is_knowledge: bool
-
-    @property
-    def key(self) -> Key:
-        return self.head, self.relation, self.tail
+OUTCOMES: Final = {
+    link_kernel.PLACED: PLACED,
+    link_kernel.SHORTENED: SHORTENED,
+    link_kernel.CUT: CUT,
+    link_kernel.NO_MENTION: NO_MENTION,
+    link_kernel.NO_ROOM: NO_ROOM,
+    link_kernel.STATED_HERE: STATED_HERE,
+}
 
 
 @dataclass
@@ -54,10 +52,29 @@ class LinkCounts:
 
     triples: Counter[tuple[str, int]] = field(default_factory=Counter)  # (outcome, relation)
     facts: Counter[tuple[str, int]] = field(default_factory=Counter)
+    instantiations: Counter[bool] = field(default_factory=Counter)  # of files: is it a guess
+
+    def add_file(self, triples: Iterable[Triple]) -> None:
+        """Count what a file states, before it is cut into windows."""
+        self.instantiations.update(t.is_guess for t in triples if t.relation == INSTANTIATES)
+
+    def add(self, linked: link_kernel.Linked) -> None:
+        """Add what the kernel counted."""
+        for counter, counts in (
+            (self.triples, linked.triple_counts),
+            (self.facts, linked.fact_counts),
+        ):
+            for outcome, relation in np.argwhere(counts).tolist():
+                counter[OUTCOMES[outcome], relation] += int(counts[outcome, relation])
 
     def placed(self) -> dict[str, int]:
-        """Return the number of the windows' own triples that were placed whole, by relation."""
-        return self._of_outcome(PLACED)
+        """Return the number of the windows' own triples that were placed, by relation."""
+        whole, shortened = self._of_outcome(PLACED), self.shortened()
+        return {name: whole[name] + shortened[name] for name in RELATION_NAMES}
+
+    def shortened(self) -> dict[str, int]:
+        """Return the number of those placed that spell the last parts of their head alone."""
+        return self._of_outcome(SHORTENED)
 
     def unplaced(self) -> dict[str, dict[str, int]]:
         """Return, by reason and relation, the number of those that were not."""
@@ -65,94 +82,3 @@ class LinkCounts:
 
     def _of_outcome(self, outcome: str) -> dict[str, int]:
         return {name: self.triples[outcome, i] for i, name in enumerate(RELATION_NAMES)}
-
-
-class WindowLinker:
-    """Place triples in the slots of one window, one after the other."""
-
-    def __init__(
-        self,
-        layout: ChainLayout,
-        mentions: WindowMentions,
-        spellings: Spellings,
-        counts: LinkCounts,
-    ) -> None:
-        self._layout, self._mentions = layout, mentions
-        self._spellings, self._counts = spellings, counts
-        self._free_slots = [layout.leaves_per_root] * layout.num_roots
-        self._seen: set[Key] = set()
-        self._linked: list[LinkedTriple] = []
-
-    def linked(self, salt: int) -> list[LinkedTriple]:
-        """Return the placed triples in the order of their leaves: on each root, hash order.
-
-        The salt, another one for each window, keeps pairs of triples that many windows share from
-        standing in the same order in all of them, which a model could learn.
-        """
-        ordered = in_hash_order(self._linked, lambda linked: linked.key, salt)
-        return sorted(ordered, key=lambda linked: linked.root)
-
-    def num_leaves(self, name: str) -> int:
-        """Return the number of leaves that spell `name`."""
-        return len(self._spellings.fitting(name, self._layout.leaves_per_root).ids)
-
-    def num_slots(self, reference: Reference) -> int:
-        """Return the number of slots, taken or free, at the mention that `reference` is."""
-        mention = self._mentions.of_reference(reference.start, reference.end)
-        return mention.num_roots * self._layout.leaves_per_root if mention else 0
-
-    def add_local(self, triples: Iterable[Triple]) -> None:
-        """Place the window's own triples, equal ones once."""
-        distinct = {(triple.head, triple.relation, triple.tail): triple for triple in triples}
-        self._seen |= distinct.keys()
-        for head, relation, tail in in_hash_order(distinct, lambda key: key):
-            outcome = self._add_local(distinct[head, relation, tail])
-            self._counts.triples[outcome, relation] += 1
-
-    def add_knowledge(self, facts: Sequence[ChosenFact]) -> None:
-        """Place chosen facts at the names that lead to what they are about."""
-        for chosen in in_hash_order(facts, lambda fact: fact.key):
-            outcome = STATED_HERE if chosen.key in self._seen else self._add_knowledge(chosen)
-            self._counts.facts[outcome, chosen.fact.relation] += 1
-
-    def _add_local(self, triple: Triple) -> str:
-        key = triple.head, triple.relation, triple.tail
-        at_head = self._mentions.of(triple.head, triple.head_start, triple.head_end)
-        outcome = self._place(key, at_head, is_reversed=False)
-        if outcome in (PLACED, CUT):
-            return outcome
-        at_tail = self._mentions.of(triple.tail, triple.tail_start, triple.tail_end)
-        reversed_outcome = self._place(key, at_tail, is_reversed=True)
-        return outcome if reversed_outcome == NO_MENTION else reversed_outcome
-
-    def _add_knowledge(self, chosen: ChosenFact) -> str:
-        found = (self._mentions.of_reference(r.start, r.end) for r in chosen.references)
-        mentions = (mention for mention in found if mention)
-        return self._place(chosen.key, mentions, chosen.fact.is_reversed, is_knowledge=True)
-
-    def _place(
-        self, key: Key, mentions: Iterable[Mention], is_reversed: bool, is_knowledge: bool = False
-    ) -> str:
-        head, relation, tail = key
-        name = head if is_reversed else tail
-        leaves = self._spellings.fitting(name, self._layout.leaves_per_root)
-        num_slots = len(leaves.ids)
-        place = self._find_slots(mentions, num_slots)
-        if isinstance(place, str):
-            return place
-        root, mention = place
-        self._free_slots[root] -= num_slots
-        self._linked.append(
-            LinkedTriple(head, relation, tail, root, mention, leaves, is_reversed, is_knowledge)
-        )
-        return PLACED if leaves is self._spellings.of(name) else CUT
-
-    def _find_slots(self, mentions: Iterable[Mention], num_slots: int) -> tuple[int, Mention] | str:
-        """Return the first root with room and the mention that it is in, or why there is none."""
-        outcome = NO_MENTION
-        for mention in mentions:
-            for root in mention.roots:
-                if self._free_slots[root] >= num_slots:
-                    return root, mention
-            outcome = NO_ROOM
-        return outcome

@@ -49,7 +49,9 @@ class SourceEntry:
     num_triples: int  # triples of its files
     rejected: tuple[tuple[str, str, str], ...]  # (path, reason, detail) of files left out
     syntax_errors: tuple[tuple[str, int], ...]  # (path, errors) of files that still contribute
+    instantiates: Counts  # "known" and "guessed": classes that are known, or by CapWords alone
     placed: Counts  # triples placed, by relation
+    shortened: Counts  # of those, the ones that spell the last parts of their head alone
     unplaced: dict[str, Counts]  # triples without a place, by reason and relation
     duplicates: Counts  # windows dropped: "exact" and "near"
 

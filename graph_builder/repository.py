@@ -5,7 +5,8 @@ and facts of a window, and by `graph_export.py` for the whole graph.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from functools import cached_property
 from operator import itemgetter
 
@@ -25,6 +26,7 @@ from graph_builder.extract_calls import BUILTIN_TYPES, is_capwords
 from graph_builder.extract_settle import STARS
 from graph_builder.relations import CALLS, FLOWS_TO, INSTANTIATES
 from graph_builder.resolution import Entity, EntityKind, Resolver
+from graph_builder.stdlib_names import stdlib_names
 
 # site, relation, spans, names: no two triples of a file agree in all of them.
 RECEIVERS = INSTANCE_RECEIVER + CLASS_RECEIVER
@@ -40,8 +42,25 @@ class Repository:
         self._at = {facts.path: at for at, facts in enumerate(self.files)}
         self._statements: dict[int, dict[int, list[Statement]]] = {}
 
+    def with_files(self, files: Iterable[FileFacts]) -> "Repository":
+        """Return the repository with more of some files, of which it has the outline so far."""
+        fuller = copy(self)
+        replaced = {self._at[facts.path]: facts for facts in files}
+        fuller.files = tuple(replaced.get(at, facts) for at, facts in enumerate(self.files))
+        fuller._statements = {}
+        return fuller
+
     def file(self, path: str) -> FileFacts:
         return self.files[self._at[path]]
+
+    def resolve(self, path: str, target: str) -> Entity | None:
+        """Return what a target of the file leads to; None: nothing that is known."""
+        return self._resolver.resolve(self._at[path], target)
+
+    def linearized(self, path: str, definition: int) -> list[tuple[str, int]]:
+        """Return a class of the file and its bases here, in the order of method lookup."""
+        classes = self._resolver.linearized(Entity(EntityKind.CLASS, self._at[path], definition))
+        return [(self.files[each.file].path, each.definition) for each in classes]
 
     def triples(self, path: str) -> list[Triple]:
         """Return all triples that the file states, in the order of their sites."""
@@ -49,16 +68,52 @@ class Repository:
         found = list(self.files[at].triples)
         for call in self.files[at].calls:
             entity = self._resolver.resolve(at, call.target)
-            relation, is_guess = _relation(call, entity)
+            relation, is_guess = self._relation(call, entity)
             span = call.head_start, call.head_end, call.start, call.end, call.start
             found.append(Triple(call.head, relation, call.callee, *span, is_guess))
             if call.arguments and entity is not None:
-                found.extend(self._passed(at, call, entity))
+                found.extend(triple for triple, _ in self._passed(at, call, entity))
         found.sort(key=_IN_ORDER)
         return found
 
-    def _passed(self, at: int, call: CallSite, entity: Entity) -> Iterator[Triple]:
-        """Yield a flow from each argument to the parameter that it binds to."""
+    def _relation(self, call: CallSite, entity: Entity | None) -> tuple[int, bool]:
+        """Return the relation of a call to what its callee leads to, and whether it is a guess."""
+        if entity is None:
+            if call.target.startswith(STARS) and call.callee in BUILTIN_TYPES:
+                return INSTANTIATES, False
+        elif entity.kind in (EntityKind.CLASS, EntityKind.OPAQUE_CLASS):
+            return INSTANTIATES, False
+        elif entity.kind == EntityKind.FUNCTION:
+            return CALLS, False
+        elif entity.name and (is_class := self.is_class(entity.name)) is not None:
+            return (INSTANTIATES if is_class else CALLS), False
+        is_class = is_capwords(call.callee)
+        return (INSTANTIATES if is_class else CALLS), is_class
+
+    def is_class(self, name: str) -> bool | None:
+        """Tell whether a name of which no definition is here is a class; None: nobody says."""
+        return stdlib_names().get(name, True if name in self._used_as_classes else None)
+
+    @cached_property
+    def _used_as_classes(self) -> frozenset[str]:
+        """The names without a definition here that some file uses as only a class can be."""
+        found = (
+            self._resolver.resolve(at, target)
+            for at, facts in enumerate(self.files)
+            for target in (*facts.class_uses, *(base for _, base in facts.bases))
+        )
+        return frozenset(entity.name for entity in found if entity is not None and entity.name)
+
+    def passed_on(self, path: str) -> Iterator[tuple[Triple, Entity]]:
+        """Yield each flow from an argument to a parameter, and the function that has it."""
+        at = self._at[path]
+        for call in self.files[at].calls:
+            entity = self._resolver.resolve(at, call.target) if call.arguments else None
+            if entity is not None:
+                yield from self._passed(at, call, entity)
+
+    def _passed(self, at: int, call: CallSite, entity: Entity) -> Iterator[tuple[Triple, Entity]]:
+        """Yield a flow from each argument to the parameter that it binds to, and its function."""
         function = self._called_function(entity)
         if function is None:
             return
@@ -75,7 +130,8 @@ class Repository:
                 is_here = function.file == at
                 tail = (parameter.start, parameter.end) if is_here else (NO_SPAN, NO_SPAN)
                 head = argument.start, argument.end
-                yield Triple(argument.name, FLOWS_TO, parameter.name, *head, *tail, argument.start)
+                flow = (argument.name, FLOWS_TO, parameter.name, *head, *tail, argument.start)
+                yield Triple(*flow), function
 
     def _called_function(self, entity: Entity) -> Entity | None:
         """Return the function that a call of `entity` runs: for a class its `__init__`."""
@@ -96,7 +152,7 @@ class Repository:
         while True:
             entity = self._resolver.resolve(at, target)
             if entity is not None and entity.kind <= EntityKind.FUNCTION:
-                return Reference(used.start, end, self._qualified_name(entity))
+                return Reference(used.start, end, self.qualified_name(entity))
             name, _, last = name.rpartition(".")
             target = target[: -len(last) - 1]
             end -= len(last.encode()) + 1
@@ -104,7 +160,8 @@ class Repository:
             if not name or is_spread or target[-1:] in ("", ":") or ":" not in target:
                 return None
 
-    def _qualified_name(self, entity: Entity) -> str:
+    def qualified_name(self, entity: Entity) -> str:
+        """Return the name of a module, class or function of this repository."""
         facts = self.files[entity.file]
         if entity.definition < 0:
             return facts.module
@@ -113,8 +170,9 @@ class Repository:
     def facts(self, entity: str) -> list[Fact]:
         """Return what the repository states about the entity of that qualified name.
 
-        Of a function: parameters, their types, what it returns and what contains it; of a class:
-        bases, fields, what it contains and what contains it; of a module: what it contains.
+        Of a function: parameters, what it returns and what contains it; of a class: bases, fields,
+        what it contains and what contains it; of a module: what it contains. Types of parameters
+        are none: their head is the parameter, and a mention of the function does not name that.
         """
         found: dict[tuple[str, int, str, bool], Fact] = {}
         for at, definition in self._places.get(entity, ()):
@@ -152,15 +210,3 @@ class Repository:
                 by_definition[statement.definition].append(statement)
             self._statements[at] = by_definition
         return self._statements[at]
-
-
-def _relation(call: CallSite, entity: Entity | None) -> tuple[int, bool]:
-    """Return the relation of a call to what its callee leads to, and whether that is a guess."""
-    if entity is not None and entity.kind in (EntityKind.CLASS, EntityKind.OPAQUE_CLASS):
-        return INSTANTIATES, False
-    if entity is not None and entity.kind == EntityKind.FUNCTION:
-        return CALLS, False
-    if entity is None and call.target.startswith(STARS) and call.callee in BUILTIN_TYPES:
-        return INSTANTIATES, False
-    is_class = is_capwords(call.callee)
-    return (INSTANTIATES if is_class else CALLS), is_class

@@ -1,11 +1,11 @@
 """Where the names of a repository lead: through imports, re-exports, classes and their bases.
 
 Everything is plain dictionaries over `FileFacts`; an entity is a file's index and the index of a
-definition in it.
+definition in it, or a name: of a module-level variable, or of what lies outside the repository.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from graph_builder.entities import FileFacts, Signature
 from graph_builder.extract_bindings import CLASS_RECEIVER, DEFINITION, INSTANCE_RECEIVER
 from graph_builder.extract_targets import OPAQUE_CLASS
+from graph_builder.stdlib_names import stdlib_names
 
 MARKERS: Final = DEFINITION + INSTANCE_RECEIVER + CLASS_RECEIVER
 # A name that is another name of another name, or imported from where it is imported, so many times
@@ -26,12 +27,14 @@ class EntityKind(IntEnum):
     FUNCTION = 2
     VARIABLE = 3  # of a module, its value unknown
     OPAQUE_CLASS = 4  # a variable whose value is a class that no `class` statement makes
+    OUTSIDE = 5  # not of this repository, or of no Python file of it
 
 
 class Entity(NamedTuple):
     kind: EntityKind
-    file: int
+    file: int  # -1: outside
     definition: int  # index of a class or function, else -1
+    name: str = ""  # dotted and absolute, of what has no definition here
 
 
 class FileIndex:
@@ -69,11 +72,28 @@ class Resolver:
         self._modules: dict[str, list[int]] = defaultdict(list)
         for at, facts in enumerate(files):
             self._modules[facts.module].append(at)
+        for module, at in self._in_namespaces():
+            self._modules[module].append(at)
         self._orders: dict[tuple[int, int], list[Entity]] = {}
         self._under_way: set[tuple[int, str]] = set()
 
+    def _in_namespaces(self) -> Iterator[tuple[str, int]]:
+        """Yield the names by which files below a folder without `__init__.py` are imported too.
+
+        Such a folder in a package, or beside one, is a namespace package: what other modules count
+        from, its files count from as well.
+        """
+        roots = {index.root for index in self.files}
+        for at, index in enumerate(self.files):
+            folders = index.root.split("/") if index.root else []
+            for depth in range(len(folders)):
+                if "/".join(folders[:depth]) in roots:
+                    module = ".".join([*folders[depth:], index.facts.module])
+                    if module not in self._modules:
+                        yield module, at
+
     def resolve(self, file: int, target: str) -> Entity | None:
-        """Return what `target`, as used in `file`, leads to; None: nothing of this repository."""
+        """Return what `target`, as used in `file`, leads to; None: nothing that is known."""
         known = self.files[file].targets
         try:
             return known[target]
@@ -106,6 +126,8 @@ class Resolver:
         """Return what the attribute `name` of a module or class is."""
         if entity.kind == EntityKind.MODULE:
             return self._attribute(entity.file, name)
+        if entity.kind == EntityKind.OUTSIDE:
+            return _outside(f"{entity.name}.{name}")
         if entity.kind != EntityKind.CLASS:
             return None
         for owner in self.linearized(entity):
@@ -138,11 +160,11 @@ class Resolver:
         is_class = self.files[file].facts.definitions[index].kind == "class"
         return Entity(EntityKind.CLASS if is_class else EntityKind.FUNCTION, file, index)
 
-    def _module(self, file: int, module: str) -> Entity | None:
+    def _module(self, file: int, module: str) -> Entity:
         """Return the module of that name, of the importing file's own root where several are."""
         found = self._modules.get(module)
         if not found:
-            return None
+            return _outside(module)
         root = self.files[file].root
         nearest = next((each for each in found if self.files[each].root == root), found[0])
         return Entity(EntityKind.MODULE, nearest, -1)
@@ -150,7 +172,10 @@ class Resolver:
     def _attribute(self, file: int, name: str) -> Entity | None:
         """Return what `name` is in a module, its submodules included."""
         found = self._name(file, name)
-        return found or self._module(file, f"{self.files[file].facts.module}.{name}")
+        if found is not None and found.kind != EntityKind.OUTSIDE:
+            return found
+        submodule = self._module(file, f"{self.files[file].facts.module}.{name}")
+        return found if found is not None and submodule.kind == EntityKind.OUTSIDE else submodule
 
     def _name(self, file: int, name: str) -> Entity | None:
         """Return what the module-level `name` is: defined, imported, or another name."""
@@ -167,28 +192,49 @@ class Resolver:
         index = self.files[file]
         if name in index.names:
             return self._definition(file, index.names[name])
-        for target in index.imports.get(name, ()):
-            found = self._resolve(file, target)
-            if found is not None:
-                return found
+        targets = index.imports.get(name, ())
+        found = _first_inside(self._resolve(file, target) for target in targets)
+        if found is not None or name in index.imports:
+            return found
         if name in index.variables:
-            return self._variable(file, index.variables[name])
-        return None if name in index.imports else self._from_stars(file, name)
+            return self._variable(file, name, index.variables[name])
+        return self._from_stars(file, name)
 
-    def _variable(self, file: int, meaning: str) -> Entity:
+    def _variable(self, file: int, name: str, meaning: str) -> Entity:
+        qualified = f"{self.files[file].facts.module}.{name}"
         if meaning == OPAQUE_CLASS:
-            return Entity(EntityKind.OPAQUE_CLASS, file, -1)
+            return Entity(EntityKind.OPAQUE_CLASS, file, -1, qualified)
         found = self._resolve(file, meaning) if meaning else None
-        return found or Entity(EntityKind.VARIABLE, file, -1)
+        return found or Entity(EntityKind.VARIABLE, file, -1, qualified)
 
     def _from_stars(self, file: int, name: str) -> Entity | None:
-        """Return what the star imports of a file give under `name`; private names they do not."""
+        """Return what the star imports of a file give under `name`; private names they do not.
+
+        Of modules outside only the standard library's are known by their names.
+        """
         if name.startswith("_"):
             return None
-        for module in self.files[file].facts.star_imports:
-            found = self._module(file, module)
-            if found is not None and found.file != file:
-                entity = self._name(found.file, name)
-                if entity is not None:
-                    return entity
-        return None
+        modules = (self._module(file, each) for each in self.files[file].facts.star_imports)
+        return _first_inside(
+            self._from_star(module, name) for module in modules if module.file != file
+        )
+
+    def _from_star(self, module: Entity, name: str) -> Entity | None:
+        if module.kind != EntityKind.OUTSIDE:
+            return self._name(module.file, name)
+        outside = f"{module.name}.{name}"
+        return _outside(outside) if outside in stdlib_names() else None
+
+
+def _first_inside(alternatives: Iterable[Entity | None]) -> Entity | None:
+    """Return the first of the repository, else the first that lies outside."""
+    outside: Entity | None = None
+    for found in alternatives:
+        if found is not None and found.kind != EntityKind.OUTSIDE:
+            return found
+        outside = outside or found
+    return outside
+
+
+def _outside(name: str) -> Entity:
+    return Entity(EntityKind.OUTSIDE, -1, -1, name)

@@ -9,10 +9,10 @@ import json
 import os
 import platform
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from graph_builder.errors import UserError
@@ -30,6 +30,13 @@ _STDLIB_FOLDERS: Final = frozenset({"idlelib", "lib2to3", "dist-packages"})
 _MACHINE_MODULE: Final = "_sysconfigdata"  # lists the paths of the machine that built Python
 
 
+class FileContent(NamedTuple):
+    """What is in a file: of one that cannot be used, the hash of the reason."""
+
+    sha256: str
+    num_bytes: int
+
+
 @dataclass(frozen=True)
 class ResolvedSource:
     """A source at a fixed state, with its files on this machine."""
@@ -40,6 +47,7 @@ class ResolvedSource:
     root: Path  # folder that `files` are relative to
     files: tuple[str, ...]  # paths with forward slashes, sorted
     num_bytes: int
+    contents: tuple[FileContent, ...]  # of `files`
 
 
 def resolve(spec: SourceSpec, cache_dir: Path) -> ResolvedSource:
@@ -69,30 +77,30 @@ def resolve(spec: SourceSpec, cache_dir: Path) -> ResolvedSource:
     return _settle(spec, root, version, tuple(sorted(set(files))))
 
 
-def content_sha256(root: Path, files: Sequence[str]) -> tuple[str, int]:
-    """Return a hash over the paths and bytes of `files`, and the number of bytes.
+def file_content(path: Path) -> FileContent:
+    """Return the hash of a file, or of the reason why it cannot be used."""
+    try:
+        data = read_source(path)
+    except Rejected as rejected:
+        return FileContent(content_of(b"\0" + str(rejected).encode()).sha256, 0)
+    return content_of(data)
 
-    A file that cannot be used counts with the reason, not with its content.
-    """
-    digest, num_bytes = hashlib.sha256(), 0
-    for file in files:
-        try:
-            data = read_source(root / file)
-        except Rejected as rejected:
-            data = b"\0" + str(rejected).encode()
-        else:
-            num_bytes += len(data)
-        digest.update(os.fsencode(file) + b"\0" + hashlib.sha256(data).digest())
-    return digest.hexdigest(), num_bytes
+
+def content_of(data: bytes) -> FileContent:
+    return FileContent(hashlib.sha256(data).hexdigest(), len(data))
 
 
 def _settle(spec: SourceSpec, root: Path, version: str, files: tuple[str, ...]) -> ResolvedSource:
     if not files:
         raise UserError(f"{spec.label}: no Python files in {root}: name a source that has some")
-    content, num_bytes = content_sha256(root, files)
-    hashed = f"{version}+sha256:{content}".removeprefix("+")
+    contents = tuple(file_content(root / file) for file in files)
+    digest = hashlib.sha256()
+    for file, content in zip(files, contents, strict=True):
+        digest.update(os.fsencode(file) + b"\0" + bytes.fromhex(content.sha256))
+    sha256, num_bytes = digest.hexdigest(), sum(content.num_bytes for content in contents)
+    hashed = f"{version}+sha256:{sha256}".removeprefix("+")
     revision = version if spec.kind == "git" else hashed
-    return ResolvedSource(spec.label, revision, content, root, files, num_bytes)
+    return ResolvedSource(spec.label, revision, sha256, root, files, num_bytes, contents)
 
 
 def _local_folder(spec: SourceSpec) -> Path:

@@ -1,66 +1,96 @@
 """Spellings: names as the tokens that leaves hold, each with the words that it is a part of."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 from tokenizers import Tokenizer
 
-from graph_builder.names import word_spans
+from graph_builder.link_tables import LEAF, NAME, Array, columns
+from graph_builder.names import Numbers, overlaps, word_spans
+from graph_builder.record import Int32
 from graph_builder.tokenizer import encode_names, token_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Spelling:
-    """One name, encoded as it would be in the midst of a line, after a space."""
+def spell_names(
+    tokenizer: Tokenizer, names: Sequence[str], texts: Numbers, max_leaves: int
+) -> dict[str, Array]:
+    """Spell `names` as they would be in the midst of a line, after a space: the tables of names.
 
-    ids: tuple[int, ...]
-    words: tuple[tuple[str, ...], ...]  # of each token: the identifier words that it overlaps
+    Leaves spell a name, or as many of its last parts as fit in `max_leaves` tokens; where not even
+    the last part fits, the start of it. `texts` numbers parts of names and words of leaves.
+    """
+    data = [name.encode() for name in names]
+    token_ids, token_bounds = encode_names(tokenizer, names)
+    is_long = np.diff(token_bounds) > max_leaves
+    fitting = _fitting(tokenizer, names, is_long, max_leaves)
+    leaf_ids, leaf_bounds = encode_names(tokenizer, fitting)
+    word_texts, first_words, end_words = _leaf_words(tokenizer, fitting, leaf_ids, texts)
+    bytes_, parts = _bounds(map(len, data)), _bounds(name.count(".") + 1 for name in names)
+    name_table = columns(
+        NAME,
+        first_byte=bytes_[:-1],
+        end_byte=bytes_[1:],
+        first_part=parts[:-1],
+        end_part=parts[1:],
+        first_token=token_bounds[:-1],
+        end_token=token_bounds[1:],
+        first_leaf=leaf_bounds[:-1],
+        end_leaf=np.minimum(leaf_bounds[1:], leaf_bounds[:-1] + max_leaves),
+        loss=is_long.astype(np.int8) + (np.diff(leaf_bounds) > max_leaves),
+    )
+    return {
+        "names": name_table,
+        "name_bytes": np.frombuffer(b"".join(data), dtype=np.uint8),
+        "parts": np.array([texts[part] for name in names for part in name.split(".")], np.int32),
+        "name_tokens": token_ids,
+        "leaves": columns(LEAF, id=leaf_ids, first_word=first_words, end_word=end_words),
+        "leaf_words": word_texts,
+    }
 
 
-class Spellings:
-    """Remember the spelling of every name met: a source has far fewer names than leaves."""
+def _fitting(
+    tokenizer: Tokenizer, names: Sequence[str], is_cut: np.ndarray, max_leaves: int
+) -> list[str]:
+    """Return the names, those that are too long without the parts that find no place."""
+    fitting = list(names)
+    long = np.flatnonzero(is_cut).tolist()
+    while long:
+        rests = {at: fitting[at].partition(".")[2] for at in long}
+        shortened = [at for at in long if rests[at]]
+        for at in shortened:
+            fitting[at] = rests[at]
+        _, bounds = encode_names(tokenizer, [fitting[at] for at in shortened])
+        still = np.diff(bounds) > max_leaves
+        long = [at for at, is_long in zip(shortened, still.tolist(), strict=True) if is_long]
+    return fitting
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-        self._token_bytes: list[int] = token_bytes(tokenizer).tolist()
-        self._known: dict[str, Spelling] = {}
 
-    def learn(self, names: Iterable[str]) -> None:
-        """Encode in one go those of `names` that are not known yet."""
-        new = [name for name in dict.fromkeys(names) if name not in self._known]
-        for name, ids in zip(new, encode_names(self._tokenizer, new), strict=True):
-            self._known[name] = Spelling(tuple(ids), self._words(name, ids))
+def _leaf_words(
+    tokenizer: Tokenizer, names: Sequence[str], leaf_ids: Int32, texts: Numbers
+) -> tuple[Int32, Int32, Int32]:
+    """Return the texts of all words, and those that each leaf overlaps: first, and one past."""
+    line = "".join(f" {name}" for name in names)
+    starts, ends = word_spans(line)
+    spans = zip(starts.tolist(), ends.tolist(), strict=True)
+    word_texts = np.array([texts[line[start:end]] for start, end in spans], dtype=np.int32)
+    # The space before a name that is one word belongs to the word, where it is a leaf of its own.
+    bounds = np.cumsum([0, *(1 + len(name) for name in names)])
+    at = np.searchsorted(bounds, starts, side="right") - 1
+    is_name = (starts == bounds[at] + 1) & (ends == bounds[at + 1])
+    leaf_ends = np.cumsum(token_bytes(tokenizer)[leaf_ids], dtype=np.int64)
+    leaf_starts = leaf_ends - token_bytes(tokenizer)[leaf_ids]
+    word_bytes = _utf8_offsets(line, starts - is_name), _utf8_offsets(line, ends)
+    found = overlaps(*word_bytes, leaf_starts, leaf_ends)
+    return word_texts, found.first_words, found.end_words
 
-    def of(self, name: str) -> Spelling:
-        """Return the spelling of `name`."""
-        if name not in self._known:
-            self.learn([name])
-        return self._known[name]
 
-    def fitting(self, name: str, max_tokens: int) -> Spelling:
-        """Return the spelling of `name`, or of as many of its last parts as fit.
+def _utf8_offsets(text: str, offsets: np.ndarray) -> np.ndarray:
+    if text.isascii():
+        return offsets
+    lengths = [len(character.encode()) for character in text]
+    table: np.ndarray = np.cumsum([0, *lengths])
+    return table[offsets]
 
-        Where not even the last part fits, the start of it.
-        """
-        while len(self.of(name).ids) > max_tokens:
-            _, dot, rest = name.partition(".")
-            if not (dot and rest):
-                whole = self.of(name)
-                return Spelling(whole.ids[:max_tokens], whole.words[:max_tokens])
-            name = rest
-        return self.of(name)
 
-    def _words(self, name: str, ids: list[int]) -> tuple[tuple[str, ...], ...]:
-        if name.isidentifier():
-            return ((name,),) * len(ids)
-        text = f" {name}"
-        bounds = list(accumulate((self._token_bytes[token_id] for token_id in ids), initial=0))
-        spans = [
-            (text[start:end], len(text[:start].encode()), len(text[:end].encode()))
-            for start, end in zip(*word_spans(text), strict=True)
-        ]
-        return tuple(
-            tuple(word for word, first, last in spans if first < end and last > start)
-            for start, end in pairwise(bounds)
-        )
+def _bounds(lengths: Iterable[int]) -> Int32:
+    return np.cumsum([0, *lengths], dtype=np.int32)

@@ -8,29 +8,23 @@ characters are cut.
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from graph_builder.byte_level import WORDS, token_as_bytes
 from graph_builder.errors import UserError
+from graph_builder.fast_encoder import fast_encoder
 from graph_builder.record import Int32
 from graph_builder.source_text import SourceText
 
 SPECIAL_TOKENS: Final = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 MIN_VOCAB_SIZE: Final = 256 + len(SPECIAL_TOKENS)
-# A word is a whole identifier or number with the space before it, so that a name in the text and
-# a name in a leaf are cut at the same places; punctuation and white space are words of their own.
-WORDS: Final = (
-    r" ?[\p{L}\p{M}\p{N}_]+| ?[^\s\p{L}\p{M}\p{N}_]+|\s+(?!\S)|\s+"  # in the order of preference
-)
-MAX_KNOWN_WORDS: Final = 2**18  # about 60 MiB
 TOKENIZER_FILE: Final = "tokenizer.json"
 CONFIG_FILE: Final = "tokenizer_config.json"
 
@@ -130,26 +124,41 @@ def encode(tokenizer: Tokenizer, source: SourceText) -> EncodedFile:
     In an encoding other than UTF-8 a token that ends inside a character may have an empty span:
     the character's bytes go to the token that ends it.
     """
-    ids = _encode_text(tokenizer, source.text)
+    fast = fast_encoder(tokenizer)
+    if fast is not None:
+        ids = fast.encode(source.text)
+    else:
+        ids = np.array(_encode(tokenizer, [source.text])[0], dtype=np.int32)
     utf8_ends = np.cumsum(token_bytes(tokenizer)[ids], dtype=np.int64)
     assert len(source.utf8) == (utf8_ends[-1] if len(ids) else 0)
     bounds = source.file_offsets(np.concatenate([[0], utf8_ends])).astype(np.int32)
     return EncodedFile(ids, bounds[:-1], bounds[1:])
 
 
-def encode_names(tokenizer: Tokenizer, names: Sequence[str]) -> list[list[int]]:
-    """Return the ids of each name as it is encoded in the midst of a line, after a space."""
-    return _encode(tokenizer, [f" {name}" for name in names])
+def encode_names(tokenizer: Tokenizer, names: Sequence[str]) -> tuple[Int32, Int32]:
+    """Encode each name as in the midst of a line, after a space.
+
+    Returns the ids of all names, and where each name's begin, with the end (names + 1,). A line
+    of many names is encoded in one go, since no word goes on over the space before a name.
+    """
+    fast, line = fast_encoder(tokenizer), "".join(f" {name}" for name in names)
+    if fast is not None and line.isascii() and len(line.split()) == len(names):
+        ids = fast.encode(line)
+        ends = np.cumsum([len(name) + 1 for name in names])
+        token_ends = np.cumsum(token_bytes(tokenizer)[ids])
+        bounds = np.searchsorted(token_ends, ends) + 1
+    else:
+        each = _encode(tokenizer, [f" {name}" for name in names])
+        ids = np.array([token_id for found in each for token_id in found], dtype=np.int32)
+        bounds = np.cumsum([len(found) for found in each])
+    return ids, np.concatenate([[0], bounds]).astype(np.int32)
 
 
 def decode_bytes(tokenizer: Tokenizer, ids: Iterable[int]) -> bytes:
     """Return the bytes that `ids` stand for, special tokens as nothing."""
-    by_character = _byte_of_character()
     special = set(SPECIAL_TOKENS)
     tokens = (tokenizer.id_to_token(int(token_id)) or "" for token_id in ids)
-    return bytes(
-        by_character[character] for token in tokens if token not in special for character in token
-    )
+    return b"".join(token_as_bytes(token) for token in tokens if token not in special)
 
 
 @lru_cache(maxsize=4)
@@ -159,55 +168,6 @@ def token_bytes(tokenizer: Tokenizer) -> np.ndarray:
     for token, token_id in tokenizer.get_vocab().items():
         lengths[token_id] = len(token)
     return lengths
-
-
-def _encode_text(tokenizer: Tokenizer, text: str) -> Int32:
-    """Encode a text word by word: most words of a source were met before.
-
-    Python cuts a text at WORDS several times as fast as the library does.
-    """
-    known = _known_words(tokenizer)
-    if known is None:
-        return np.array(_encode(tokenizer, [text])[0], dtype=np.int32)
-    words = _word_pattern(tokenizer, text).findall(text)
-    if len(known) > MAX_KNOWN_WORDS:
-        known.clear()
-    new = [word for word in dict.fromkeys(words) if word not in known]
-    known.update(zip(new, _encode(tokenizer, new), strict=True))
-    return np.fromiter(chain.from_iterable(map(known.__getitem__, words)), dtype=np.int32)
-
-
-@lru_cache(maxsize=4)
-def _known_words(tokenizer: Tokenizer) -> dict[str, list[int]] | None:
-    """Return a memory of ids by word; None where words are others than WORDS."""
-    pre_tokenizer = json.loads(tokenizer.to_str())["pre_tokenizer"] or {}
-    steps = pre_tokenizer.get("pretokenizers", [])
-    return {} if steps and steps[0].get("pattern") == {"Regex": WORDS} else None
-
-
-def _word_pattern(tokenizer: Tokenizer, text: str) -> re.Pattern[str]:
-    """Return WORDS for the characters of `text`, as Python's `re` reads it."""
-    others = "" if text.isascii() else sorted(c for c in set(text) if not c.isascii())
-    kinds = {character: _kind(tokenizer, character) for character in others}
-    return _compile_words(
-        "".join(c for c, kind in kinds.items() if kind == "word"),
-        "".join(c for c, kind in kinds.items() if kind == "space"),
-    )
-
-
-@lru_cache(maxsize=256)
-def _compile_words(letters: str, spaces: str) -> re.Pattern[str]:
-    word, space = f"A-Za-z0-9_{letters}", f"\t-\r {spaces}"
-    return re.compile(rf" ?[{word}]+| ?[^{word}{space}]+|[{space}]+(?![^{space}])|[{space}]+")
-
-
-@lru_cache(maxsize=2**16)
-def _kind(tokenizer: Tokenizer, character: str) -> Literal["word", "space", "other"]:
-    """Return what the library's tables of Unicode, not Python's, take a character for."""
-    pieces = tokenizer.pre_tokenizer.pre_tokenize_str
-    if len(pieces(f"a{character}")) == 1:
-        return "word"
-    return "other" if len(pieces(f"!{character}")) == 1 else "space"
 
 
 def _encode(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
@@ -233,12 +193,3 @@ def _from_vocabulary(vocabulary: Path, merges: Path) -> Tokenizer:
     known = [token for token in SPECIAL_TOKENS if tokenizer.token_to_id(token) is not None]
     tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in known])
     return tokenizer
-
-
-@lru_cache(maxsize=1)
-def _byte_of_character() -> dict[str, int]:
-    """Return the byte for each character of byte-level tokens: printable bytes are themselves."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in set(printable)]
-    table = {chr(byte): byte for byte in printable}
-    return table | {chr(256 + index): byte for index, byte in enumerate(others)}

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from service_harness import ROOT, Services
 
-FLOWS = ("build-and-train", "build-dataset", "train", "evaluate")
+FLOWS = ("build-and-train", "build-dataset", "train", "evaluate", "ablation")
 
 
 def deployment(services: Services, name: str) -> Any:

@@ -51,7 +51,7 @@ def test_the_prefect_run_shows_progress_sources_summary_and_where_the_report_is(
     (table,) = services.artifacts(flow_run, "table")
     assert all(f"path:{split}" in table for split in SPLITS)
     link, _summary = sorted(services.artifacts(flow_run, "markdown"), key=len)
-    assert f"{deployed_run}/artifacts/data_set/statistics.txt" in link
+    assert f"{deployed_run}/artifacts/data_set/statistics.html" in link
 
 
 def test_added_sources_extend_the_data_set_and_the_champion(

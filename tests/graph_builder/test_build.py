@@ -20,6 +20,7 @@ from graph_builder.build import build_dataset
 from graph_builder.dataset import open_dataset
 from graph_builder.duplicates import own_tokens
 from graph_builder.errors import UserError
+from graph_builder.relations import RELATION_NAMES
 from graph_builder.shards import table_records
 from graph_builder.tokenizer import decode_bytes, load_tokenizer
 
@@ -90,7 +91,7 @@ def refuse_work(*arguments: object) -> None:
 
 
 def test_the_same_again_is_reused(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "build_source", refuse_work)
+    monkeypatch.setattr(build, "build_batch", refuse_work)
     monkeypatch.setattr(build, "make_tokenizer", refuse_work)
     before = (built / "data" / "manifest.json").stat()
     summary = build_dataset(settings(built, num_processes=2))
@@ -225,7 +226,7 @@ def test_work_that_was_done_is_not_done_again(
         if path.name != "lock"
     }
     assert len(parts) == 2 * 4 + 1
-    monkeypatch.setattr("graph_builder.source_task._write_source", refuse_work)
+    monkeypatch.setattr("graph_builder.source_task._write_batch", refuse_work)
     monkeypatch.setattr("graph_builder.build_tokenizer.train_tokenizer", refuse_work)
     build_dataset(settings(sources))
     assert not (sources / "data" / ".building").exists()
@@ -278,6 +279,56 @@ def test_a_newcomer_loses_to_what_is_there(copied: Path) -> None:
     assert counts["path:xml"]["exact"] >= 10
     after = contents(copied / "data")
     assert all(after[name] == before[name] for name in before if name != "manifest.json")
+
+
+LIBRARY = """
+class wrench: pass
+
+class Box:
+    lid: int
+
+def hammer(nail: wrench, *, force: int) -> Box:
+    return isinstance(nail, other.thing)
+"""
+USER = """
+from toolbox import Box, hammer, wrench
+from other import thing
+import toolbox as tb
+
+def work(job):
+    hammer(job)
+    wrench(), tb.wrench(), thing()
+    return Box()
+"""
+
+
+def test_a_source_of_another_split_tells_nothing(sources: Path) -> None:
+    """The shard of a source is the same whatever is known of its imports in other sources."""
+    for name, code in (("toolbox", LIBRARY), ("app", USER)):
+        (sources / name / name).mkdir(parents=True)
+        (sources / name / name / "__init__.py").write_text(code)
+    html, app = f"path:{sources}/html", f"path:{sources}/app"
+    alone = build_dataset(settings(sources, train=(html,), test=(app,))).dataset
+    wanted = {"train": (html, f"path:{sources}/toolbox"), "tokenizer": alone.tokenizer_path}
+    beside = build_dataset(settings(sources, "beside", test=(app,), **wanted)).dataset
+    [mine], [same] = (list(dataset.tables("test")) for dataset in (alone, beside))
+    assert mine.equals(same)
+
+    [window] = [window for window in table_records(mine) if window.kind == "function"]
+    assert not window.triple_is_knowledge.any()
+    keys = zip(window.triple_relations.tolist(), window.triple_tails, strict=True)
+    called = {tail: RELATION_NAMES[relation] for relation, tail in keys}
+    assert called["wrench"] == called["tb.wrench"] == called["thing"] == "calls"
+    known = beside.manifest.sources[-1].instantiates
+    assert known == {"known": 0, "guessed": 1}  # Box: by its looks alone
+
+    # In one source the same files do know each other.
+    both = shutil.copytree(sources / "toolbox", sources / "both")
+    shutil.copytree(sources / "app" / "app", both / "app")
+    wanted = {"train": (html,), "test": (f"path:{both}",)}
+    together = build_dataset(settings(sources, "together", **wanted)).dataset
+    [all_windows] = (list(table_records(table)) for table in together.tables("test"))
+    assert any(window.triple_is_knowledge.any() for window in all_windows)
 
 
 # Bad input

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from graph_builder.chains import ChainSettings, chain_graphs, source_windows, window_id
+from graph_builder.chains import ChainSettings, chain_graphs, source_windows
 from graph_builder.extract import extract
 from graph_builder.layout import ChainLayout
+from graph_builder.link_input import window_id
 from graph_builder.linking import CUT, LinkCounts
 from graph_builder.modules import module_name
 from graph_builder.record import ChainGraph

@@ -49,8 +49,13 @@ def test_build_reuse_inspect_stats_and_export(
     lines = shown.splitlines()
     assert sum(line.startswith("  root ") for line in lines) == len(window.triple_relations) > 0
 
-    assert cli.main(["stats", str(wanted.output)]) == 0
-    tables = capsys.readouterr().out
+    page = sources / "stats.html"
+    assert cli.main(["stats", str(wanted.output), "--html", str(page)]) == 0
+    tables, said = capsys.readouterr()
+    assert_one_line(said, str(page))
+    assert page.read_text().startswith("<!doctype html>")
+    assert cli.main(["stats", str(wanted.output), "--html", str(sources)]) == 2
+    assert_one_line(capsys.readouterr().err, "name a file for the page")
     for word in ("path:wsgiref", "placed %", "flows_to", "p99", "exact duplicates"):
         assert word in tables
 

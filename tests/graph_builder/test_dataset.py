@@ -32,7 +32,8 @@ def dataset(tmp_path: Path, random_records: list[ChainGraph]) -> Dataset:
     )  # fmt: skip
     source = SourceEntry(
         "path:a", "sha256:0", "0", "train", 0, 3, 999, 41, 50, (("a.py", "binary", "a NUL byte"),),
-        (("b.py", 2),), {"calls": 40}, {"no mention": {"calls": 10}}, {"exact": 1},
+        (("b.py", 2),), {"known": 9}, {"calls": 40}, {"calls": 2}, {"no mention": {"calls": 10}},
+        {"exact": 1},
     )  # fmt: skip
     tokenizer = TokenizerEntry("tokenizer", "f" * 64, 500, ("path:a",))
     manifest = Manifest(FORMAT, {"builder": "1"}, {}, "0", tokenizer, (source,), (shard,))

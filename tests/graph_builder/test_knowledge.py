@@ -3,12 +3,12 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from slow_knowledge import Budget, Extent, FactShelf
 from tokenizers import Tokenizer
 
 from graph_builder.chains import ChainSettings, chain_graphs
 from graph_builder.entities import Fact, Reference
 from graph_builder.extract import extract
-from graph_builder.knowledge import Budget, Extent, FactShelf
 from graph_builder.linking import STATED_HERE, LinkCounts
 from graph_builder.modules import module_name
 from graph_builder.record import ChainGraph

@@ -6,23 +6,24 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from slow_knowledge import ChosenFact, in_hash_order
+from slow_linking import LinkedTriple, WindowLinker
+from slow_mentions import FileText, WindowMentions
+from slow_names import file_words
+from slow_spelling import Spellings
 from tokenizers import Tokenizer
 
 from graph_builder.entities import NO_SPAN, Fact, Reference, Triple
-from graph_builder.knowledge import ChosenFact, in_hash_order
 from graph_builder.layout import ChainLayout
 from graph_builder.linking import (
     CUT,
     NO_MENTION,
     NO_ROOM,
     PLACED,
+    SHORTENED,
     STATED_HERE,
     LinkCounts,
-    LinkedTriple,
-    WindowLinker,
 )
-from graph_builder.mentions import FileText, WindowMentions
-from graph_builder.names import file_words
 from graph_builder.relations import (
     CALLS,
     CONTAINS,
@@ -33,7 +34,6 @@ from graph_builder.relations import (
     RETURNS,
 )
 from graph_builder.source_text import decode_source
-from graph_builder.spelling import Spellings
 from graph_builder.tokenizer import decode_bytes, encode
 from graph_builder.windows import MODULE, Window
 
@@ -144,8 +144,51 @@ def test_a_long_name_keeps_its_last_parts(tokenizer: Tokenizer) -> None:
     spelled = decode_bytes(tokenizer, linked.spelling.ids).decode().strip()
     assert module.endswith(f".{spelled}")
     assert len(linked.spelling.ids) <= 7
-    assert bench.counts.triples == {(CUT, CONTAINS): 1}
-    assert bench.counts.unplaced()[CUT]["contains"] == 1
+    assert bench.counts.triples == {(SHORTENED, CONTAINS): 1}
+    assert bench.counts.placed()["contains"] == bench.counts.shortened()["contains"] == 1
+
+
+def test_a_tail_that_keeps_its_last_parts_alone_is_cut(tokenizer: Tokenizer) -> None:
+    bench = Bench(tokenizer, "def f(): pass")
+    tail = "some.very.long.package.name.of.many.parts"
+    [linked] = bench.link(bench.triple("f", CALLS, tail))
+    spelled = decode_bytes(tokenizer, linked.spelling.ids).decode().strip()
+    assert tail.endswith(f".{spelled}")
+    assert bench.counts.triples == {(CUT, CALLS): 1}
+    assert bench.counts.unplaced()[CUT]["calls"] == 1
+
+
+LONG = "quite_a_long_name_that_takes_more_tokens_than_seven"
+
+
+def test_a_name_that_no_root_can_hold_is_not_spelled_where_the_other_end_can_be(
+    tokenizer: Tokenizer,
+) -> None:
+    bench = Bench(tokenizer, f"def f(): {LONG}()")
+    [linked] = bench.link(bench.triple("f", CALLS, LONG))
+    assert linked.is_reversed
+    assert linked.root in bench.mentions.of_name(LONG)[0].roots
+    assert decode_bytes(tokenizer, linked.spelling.ids) == b" f"
+    assert bench.counts.triples == {(PLACED, CALLS): 1}
+
+
+def test_a_name_is_cut_only_where_neither_end_can_be_spelled(tokenizer: Tokenizer) -> None:
+    bench = Bench(tokenizer, f"def {LONG}(): {LONG}_too(); x = 1")
+    outcomes = {
+        (LONG, f"{LONG}_too"): CUT,
+        ("f", LONG): PLACED,  # at its tail: the head is elsewhere, and short
+        (LONG, "x"): PLACED,
+        ("elsewhere", f"{LONG}_two"): NO_MENTION,
+        (LONG, "elsewhere"): PLACED,
+        ("elsewhere", LONG): PLACED,
+        (f"{LONG}_elsewhere", LONG): CUT,  # the head is spelled, which is the one that is long
+        (f"a.b.{LONG}", LONG): CUT,  # not even its last part fits
+        (f"{LONG}.a.b.c", LONG): SHORTENED,
+    }
+    for (head, tail), outcome in outcomes.items():
+        bench = Bench(tokenizer, bench.code)
+        bench.link(bench.triple(head, CALLS, tail))
+        assert bench.counts.triples == {(outcome, CALLS): 1}, (head, tail)
 
 
 def test_what_finds_no_place_is_counted(tokenizer: Tokenizer) -> None:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from slow_names import FileWords, file_words, window_names
+from slow_spelling import Spellings
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from graph_builder.names import FileWords, file_words, window_names, word_spans
+from graph_builder.names import word_spans
 from graph_builder.source_text import SourceText, decode_source
-from graph_builder.spelling import Spellings
 from graph_builder.tokenizer import (
     SPECIAL_TOKENS,
     EncodedFile,

@@ -3,10 +3,10 @@
 import json
 from dataclasses import asdict
 
+import pytest
 from extracted_rows import repository_of, said
 
 from graph_builder.entities import FileFacts
-from graph_builder.graph_export import to_networkx
 from graph_builder.relations import RELATION_NAMES
 from graph_builder.repository import Repository
 
@@ -111,6 +111,121 @@ def test_alternatives_of_a_conditional_import() -> None:
             """,
     }
     assert calls_in(repository_of(files), "use.py") == {"thing": "instantiates"}
+
+
+def test_classes_of_the_standard_library_are_known_by_name() -> None:
+    code = """
+        import xml.etree.ElementTree as ET
+        import collections.abc, datetime, tempfile
+        from collections import deque, namedtuple
+        from pathlib import Path
+        from tkinter import *
+
+        def f(Path2):
+            from io import StringIO
+            StringIO(); Path(); deque(); namedtuple(); ET.Element(); ET.SubElement()
+            datetime.datetime(); datetime.datetime.now(); tempfile.NamedTemporaryFile()
+            collections.abc.Sized(); Frame(); Nowhere(); Path2(); range()
+        """
+    assert calls_in(repository_of({"m.py": code}), "m.py") == {
+        "StringIO": "instantiates",
+        "Path": "instantiates",
+        "deque": "instantiates",
+        "namedtuple": "calls",
+        "ET.Element": "instantiates",
+        "ET.SubElement": "calls",
+        "datetime.datetime": "instantiates",
+        "datetime.datetime.now": "calls",
+        "tempfile.NamedTemporaryFile": "calls",
+        "collections.abc.Sized": "instantiates",
+        "Frame": "instantiates",
+        "Nowhere": "instantiates?",
+        "Path2": "calls",
+        "range": "instantiates",
+    }
+
+
+def test_the_repository_comes_before_the_standard_library() -> None:
+    files = {
+        "collections.py": "def Counter(): pass",
+        "m.py": "import collections as c\nc.Counter()",
+    }
+    assert calls_in(repository_of(files), "m.py") == {"c.Counter": "calls"}
+
+
+# What uses a name of another package as only a class can be used, and what only looks like it.
+CLASS_USES = [
+    "class A(m.thing): pass",
+    "try: pass\nexcept m.thing: pass",
+    "try: pass\nexcept (KeyError, m.thing) as e: pass",
+    "try: pass\nexcept* m.thing: pass",
+    "isinstance(1, m.thing)",
+    "def f(x): return not issubclass(x, (int, (m.thing)))",
+    "isinstance(1, int | m.thing)",
+    "match 1:\n    case m.thing(x=1): pass",
+    "from m import thing as other\nisinstance(1, other)",
+]
+NO_CLASS_USES = [
+    "x: m.thing",
+    "def f(x: m.thing): pass",
+    "isinstance(m.thing, int)",
+    "other.isinstance(1, m.thing)",
+    "class A(m.thing()): pass",
+    "try: pass\nexcept m.thing(): pass",
+    "def f(m): isinstance(1, m.thing)",
+    "isinstance(1, m.thing.part)",
+]
+
+
+@pytest.mark.parametrize("use", CLASS_USES)
+def test_a_name_that_is_used_as_a_class_is_one_however_written(use: str) -> None:
+    files = {"use.py": f"import m\n{use}\n", "call.py": "from m import thing\nthing()"}
+    assert calls_in(repository_of(files), "call.py") == {"thing": "instantiates"}
+
+
+@pytest.mark.parametrize("use", NO_CLASS_USES)
+def test_a_name_that_is_not_used_as_a_class_is_none(use: str) -> None:
+    files = {"use.py": f"import m\n{use}\n", "call.py": "from m import thing\nthing()"}
+    assert calls_in(repository_of(files), "call.py") == {"thing": "calls"}
+
+
+def test_an_annotation_confirms_only_a_name_that_looks_like_a_class() -> None:
+    code = """
+        from m import Foo, Bar, Meta, foo
+        def f(x: Foo | None, y: "Bar", z: foo, t: Annotated[int, Meta()]): ...
+        Foo(); Bar(); Meta(); foo()
+        """
+    assert calls_in(repository_of({"a.py": code}), "a.py") == {
+        "Foo": "instantiates",
+        "Bar": "instantiates",
+        "Meta": "instantiates?",
+        "foo": "calls",
+    }
+
+
+def test_a_class_without_a_python_file_is_the_same_by_all_its_names() -> None:
+    files = {
+        "pkg/__init__.py": "from pkg.api import Stamp, Other",
+        "pkg/api.py": "from pkg._native import Stamp\nfrom pkg._native import Other",
+        "pkg/check.py": "from pkg._native import Stamp\ndef f(x): return isinstance(x, Stamp)",
+        "use.py": "import pkg as p\nfrom pkg.api import Stamp as S\np.Stamp(); S(); p.Other()",
+    }
+    assert calls_in(repository_of(files), "use.py") == {
+        "p.Stamp": "instantiates",
+        "S": "instantiates",
+        "p.Other": "instantiates?",
+    }
+
+
+def test_a_module_variable_that_is_used_as_a_class_is_one() -> None:
+    files = {"a.py": "Made = make()\nisinstance(1, Made)", "b.py": "import a\na.Made(); a.made()"}
+    assert calls_in(repository_of(files), "b.py") == {"a.Made": "instantiates", "a.made": "calls"}
+
+
+def test_an_alternative_in_the_repository_comes_before_one_outside() -> None:
+    code = "try:\n    from m import X\nexcept ImportError:\n    from own import X\nX()"
+    files = {"own.py": "def X(): pass", "use.py": code, "b.py": "import m\nisinstance(1, m.X)"}
+    assert calls_in(repository_of(files), "use.py") == {"X": "calls"}
 
 
 def test_imports_that_go_in_circles_lead_nowhere() -> None:
@@ -287,7 +402,6 @@ class A(B):
     assert facts("pkg.m.A.f") == {
         "A contains f <-",
         "f has_parameter a",
-        "a has_type int",
         "f has_parameter b",
         "f returns str",
         "f has_parameter c",
@@ -319,14 +433,3 @@ def test_file_facts_are_plain_data() -> None:
 
     plain = {name: listed(value) for name, value in asdict(facts).items() if name != "definitions"}
     assert json.loads(json.dumps(plain)) == plain
-
-
-def test_graph_has_an_edge_for_each_distinct_triple() -> None:
-    graph = to_networkx(
-        repository_of({"m.py": "class A: pass\ndef f():\n    A()\n    A()\n    g()"})
-    )
-    assert graph.nodes["A"]["kind"] == "class"
-    assert graph.nodes["m"]["kind"] == "module"
-    assert "kind" not in graph.nodes["g"]
-    assert graph.edges["f", "A", "instantiates"]["count"] == 2
-    assert graph.number_of_edges() == 4

@@ -284,7 +284,7 @@ def test_git_repository_grows(tmp_path: Path, repository: tuple[Path, list[str]]
     copy.rename(tmp_path / "moved")
     assert resolved(f"git+file://{copy}@{second.revision}", tmp_path) == second.__class__(
         f"git+file:copy@{second.revision}", *[getattr(second, name) for name in
-        ("revision", "content_sha256", "root", "files", "num_bytes")]
+        ("revision", "content_sha256", "root", "files", "num_bytes", "contents")]
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from graphmert.models.loading import load_model
 from graphmert.tracking.checkpoints import log_checkpoints
 from graphmert.tracking.run import (
     end_run,
-    find_run,
+    find_runs,
     flatten,
     log_dataset,
     log_evaluation,
@@ -103,12 +103,12 @@ def test_an_unreachable_server_neither_raises_nor_blocks_and_the_run_is_complete
 
 
 def test_a_run_is_found_by_a_tag_and_opened_again(mlflow_store: Path) -> None:
-    assert find_run("flow", "one") is None
+    assert find_runs("flow", "one") == {}
     run_id = start_run("found", {"flow": "one"})
     assert run_id in running_runs()
     end_run(run_id, "FAILED")
     assert run_id not in running_runs()
-    assert find_run("flow", "one") == run_id
+    assert list(find_runs("flow", "one")) == [run_id]
     reopen_run(run_id, {"try": "2"})
     assert running_runs()[run_id]["try"] == "2"
     end_run(run_id)

@@ -1,4 +1,4 @@
-"""Mentions: where a window names something, as runs of its roots.
+"""Mentions, the slow and obvious way: where a window names something, as runs of its roots.
 
 A mention is the text of the name between identifier boundaries; for a dotted name also its last
 part alone. The synthetic name that a window opens with is a mention too.
@@ -8,8 +8,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from slow_names import FileWords
+
 from graph_builder.entities import NO_SPAN
-from graph_builder.names import FileWords
 from graph_builder.tokenizer import EncodedFile
 from graph_builder.windows import Window
 

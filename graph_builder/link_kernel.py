@@ -1,0 +1,326 @@
+"""Linking, compiled: one pass over all windows of some files, as `linking.py` describes it.
+
+numba compiles on first use and keeps the machine code beside the module (or in the user's cache
+folder), so later processes only load it.
+"""
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from graph_builder.compiled import inner, kept
+from graph_builder.hash_order import (
+    NO_SALT,
+    keep_last_of_equals,
+    sort_by_hash,
+    turn_equal_pairs,
+)
+from graph_builder.knowledge import choose_facts, has_equal, sorted_facts, tokens_of_reference
+from graph_builder.link_tables import KEY, PLACE, Array, Number, Rules, Tables, num_leaves
+
+# Outcomes; `linking.OUTCOMES` has their names. The first three are in the order of what is lost.
+PLACED: Final = 0
+SHORTENED: Final = 1
+CUT: Final = 2
+NO_MENTION: Final = 3
+NO_ROOM: Final = 4
+STATED_HERE: Final = 5
+NUM_OUTCOMES: Final = 6
+
+
+class Linked(NamedTuple):
+    """The placed triples of some windows, in the order of their leaves."""
+
+    bounds: Array  # (V + 1,) where the triples of each window begin
+    triples: Array  # KEY
+    places: Array  # PLACE
+    triple_counts: Array  # (NUM_OUTCOMES, relations) of the windows' own triples
+    fact_counts: Array
+
+
+class Mention(NamedTuple):
+    """A root with room and the mention that it is in; or (root < 0) why there is none."""
+
+    root: Number
+    first_root: Number
+    num_roots: Number
+    outcome: int
+
+
+@kept
+def link_windows(tables: Tables, rules: Rules) -> Linked:
+    """Place the triples and facts of every window."""
+    num_windows = tables.windows.size
+    most, total = _most_placed(tables, rules)
+    triples, places = np.empty(total, dtype=KEY), np.empty(total, dtype=PLACE)
+    keys, found = np.empty(most, dtype=KEY), np.empty(most, dtype=PLACE)
+    bounds = np.zeros(num_windows + 1, dtype=np.int32)
+    triple_counts = np.zeros((NUM_OUTCOMES, rules.num_relations), dtype=np.int64)
+    fact_counts = np.zeros((NUM_OUTCOMES, rules.num_relations), dtype=np.int64)
+    fact_order = sorted_facts(tables)
+    for window in range(num_windows):
+        free = np.full(rules.num_roots, rules.leaves_per_root, dtype=np.int32)
+        local = np.empty(0, dtype=np.int32)
+        num = 0
+        if rules.has_local:
+            local = _distinct_triples(tables, window)
+            num = _place_local(tables, window, local, free, keys, found, triple_counts)
+        if rules.has_knowledge:
+            chosen = choose_facts(tables, rules, window, fact_order)
+            num = _place_facts(tables, window, chosen, local, free, keys, found, num, fact_counts)
+        first = bounds[window]
+        bounds[window + 1] = first + num
+        order = _order_of_leaves(tables, window, keys, found, num)
+        for at in range(num):
+            triples[first + at] = keys[order[at]]
+            places[first + at] = found[order[at]]
+    num = bounds[num_windows]
+    return Linked(bounds, triples[:num], places[:num], triple_counts, fact_counts)
+
+
+@inner
+def _most_placed(tables: Tables, rules: Rules) -> tuple[Number, Number]:
+    """Return how many triples and facts one window, and all, can hold at most."""
+    most, total = np.int64(0), np.int64(0)
+    for window in tables.windows:
+        num = rules.max_knowledge_leaves + window.end_triple - window.first_triple
+        num = min(num, rules.num_roots * rules.leaves_per_root)
+        most, total = max(most, num), total + num
+    return most, total
+
+
+# The window's own triples
+
+
+@inner
+def _distinct_triples(tables: Tables, window: int) -> Array:
+    """Return the window's triples in hash order, equal ones once."""
+    first, end = tables.windows[window].first_triple, tables.windows[window].end_triple
+    order = np.arange(first, end).astype(np.int32)
+    sort_by_hash(tables.triples, order, order.size, NO_SALT, tables.names, tables.name_bytes)
+    num = keep_last_of_equals(tables.triples, order, order.size)
+    turn_equal_pairs(tables.triples, order, num, NO_SALT, tables.names, tables.name_bytes)
+    return order[:num]
+
+
+@inner
+def _place_local(
+    tables: Tables,
+    window: int,
+    local: Array,
+    free: Array,
+    keys: Array,
+    found: Array,
+    counts: Array,
+) -> int:
+    """Hang each triple on its head or its tail; return how many are placed.
+
+    First where its leaves lose less of the name that they spell.
+    """
+    num = 0
+    for triple in local:
+        key = tables.triples[triple]
+        is_reversed = _outcome(tables, key, True) < _outcome(tables, key, False)
+        mention = _find_end(tables, window, triple, is_reversed, free)
+        outcome = mention.outcome
+        if mention.root < 0:
+            is_reversed = not is_reversed
+            mention = _find_end(tables, window, triple, is_reversed, free)
+            outcome = max(outcome, mention.outcome)
+        if mention.root >= 0:
+            leaves = key.head if is_reversed else key.tail
+            free[mention.root] -= num_leaves(tables, leaves)
+            _note(found, num, mention, is_reversed, False)
+            keys[num] = key
+            num += 1
+            outcome = _outcome(tables, key, is_reversed)
+        counts[outcome, key.relation] += 1
+    return num
+
+
+@inner
+def _outcome(tables: Tables, key: Any, is_reversed: bool) -> int:
+    """Return what becomes of a triple where its leaves find a place."""
+    loss = tables.names[key.head if is_reversed else key.tail].loss
+    if loss == 0:
+        return PLACED
+    return SHORTENED if loss == 1 and is_reversed else CUT
+
+
+@inner
+def _find_end(tables: Tables, window: int, triple: int, is_tail: bool, free: Array) -> Mention:
+    """Return a root with room for the other end at the mentions of a triple's head or tail."""
+    key, spans = tables.triples[triple], tables.triple_spans[triple]
+    if is_tail:
+        room = num_leaves(tables, key.head)
+        return _find(tables, window, key.tail, spans.tail_start, spans.tail_end, room, free)
+    room = num_leaves(tables, key.tail)
+    return _find(tables, window, key.head, spans.head_start, spans.head_end, room, free)
+
+
+@inner
+def _note(found: Array, at: int, mention: Mention, is_reversed: bool, is_knowledge: bool) -> None:
+    found[at].root = mention.root
+    found[at].first_root = mention.first_root
+    found[at].num_roots = mention.num_roots
+    found[at].is_reversed = is_reversed
+    found[at].is_knowledge = is_knowledge
+
+
+# Mentions
+
+
+@inner
+def _find(
+    tables: Tables, window: int, name: int, start: int, end: int, room: int, free: Array
+) -> Mention:
+    """Return the first root with room among the mentions of a name, its own byte span first."""
+    windows, words = tables.windows, tables.words
+    outcome = NO_MENTION
+    if start >= 0:
+        first, last = _tokens_of(tables, window, start, end)
+        mention = _try(windows, window, first, last, room, free)
+        if mention.root >= 0:
+            return mention
+        outcome = max(outcome, mention.outcome)
+    first_part, end_part = tables.names[name].first_part, tables.names[name].end_part
+    last_text = tables.parts[end_part - 1]
+    num_name_tokens = windows[window].num_name_tokens
+    if num_name_tokens and last_text == windows[window].name_text:
+        mention = _try_roots(1, num_name_tokens, room, free)
+        if mention.root >= 0:
+            return mention
+        outcome = NO_ROOM
+    first_word, end_word = windows[window].first_word, windows[window].end_word
+    for word in range(first_word, end_word):
+        if _is_written(tables, window, word, first_part, end_part):
+            end = words[word + end_part - first_part - 1].end_token
+            mention = _try(windows, window, words[word].first_token, end, room, free)
+            if mention.root >= 0:
+                return mention
+            outcome = max(outcome, mention.outcome)
+    if end_part - first_part > 1:
+        for word in range(first_word, end_word):
+            if words[word].text == last_text:
+                end = words[word].end_token
+                mention = _try(windows, window, words[word].first_token, end, room, free)
+                if mention.root >= 0:
+                    return mention
+                outcome = max(outcome, mention.outcome)
+    return Mention(-1, 0, 0, outcome)
+
+
+@inner
+def _is_written(tables: Tables, window: int, word: int, first_part: int, end_part: int) -> bool:
+    """Tell whether a name stands at a word, with a dot and nothing else between its parts."""
+    words, parts = tables.words, tables.parts
+    if words[word].text != parts[first_part]:
+        return False
+    if word + end_part - first_part > tables.windows[window].file_end_word:
+        return False
+    for at in range(1, end_part - first_part):
+        is_next = words[word + at - 1].is_dotted and words[word + at].text == parts[first_part + at]
+        if not is_next:
+            return False
+    return True
+
+
+@inner
+def _tokens_of(tables: Tables, window: int, start: int, end: int) -> tuple[int, int]:
+    """Return the tokens of the file that overlap the bytes `start` .. `end` - 1."""
+    tokens, this = tables.tokens, tables.windows[window]
+    first, last = this.file_token, this.file_end_token
+    while first < last:
+        middle = (first + last) // 2
+        if tokens[middle].end > start:
+            last = middle
+        else:
+            first = middle + 1
+    end_token = first
+    while end_token < this.file_end_token and tokens[end_token].start < end:
+        end_token += 1
+    return first, end_token
+
+
+@inner
+def _try(windows: Array, window: int, first: int, end: int, room: int, free: Array) -> Mention:
+    """Look for room at these tokens; they are no mention where they are not all in the window."""
+    this = windows[window]
+    if not this.first_token <= first < end <= this.end_token:
+        return Mention(-1, 0, 0, NO_MENTION)
+    return _try_roots(1 + this.num_name_tokens + first - this.first_token, end - first, room, free)
+
+
+@inner
+def _try_roots(first_root: int, num_roots: int, room: int, free: Array) -> Mention:
+    for root in range(first_root, first_root + num_roots):
+        if free[root] >= room:
+            return Mention(np.int64(root), np.int64(first_root), np.int64(num_roots), PLACED)
+    return Mention(-1, 0, 0, NO_ROOM)
+
+
+# Knowledge
+
+
+@inner
+def _place_facts(
+    tables: Tables,
+    window: int,
+    chosen: Array,
+    local: Array,
+    free: Array,
+    keys: Array,
+    found: Array,
+    num: int,
+    counts: Array,
+) -> int:
+    """Place the chosen facts at the names that lead to what they are about."""
+    for fact in chosen:
+        key, place = tables.facts[fact], tables.fact_places[fact]
+        if has_equal(tables.triples, local, key):
+            counts[STATED_HERE, key.relation] += 1
+            continue
+        leaves = key.head if place.is_reversed else key.tail
+        room = num_leaves(tables, leaves)
+        mention = _find_reference(tables, window, place.entity, room, free)
+        outcome = mention.outcome
+        if mention.root >= 0:
+            free[mention.root] -= room
+            _note(found, num, mention, place.is_reversed, True)
+            keys[num] = key
+            num += 1
+            outcome = _outcome(tables, key, place.is_reversed)
+        counts[outcome, key.relation] += 1
+    return num
+
+
+@inner
+def _find_reference(tables: Tables, window: int, entity: int, room: int, free: Array) -> Mention:
+    """Return the first root with room among the references to an entity."""
+    this, outcome = tables.windows[window], NO_MENTION
+    for reference in range(this.first_reference, this.end_reference):
+        if tables.references[reference].entity == entity:
+            first, end = tokens_of_reference(tables, window, reference)
+            mention = _try(tables.windows, window, first, end, room, free)
+            if mention.root >= 0:
+                return mention
+            outcome = max(outcome, mention.outcome)
+    return Mention(-1, 0, 0, outcome)
+
+
+# The order of leaves
+
+
+@inner
+def _order_of_leaves(tables: Tables, window: int, keys: Array, found: Array, num: int) -> Array:
+    """Return the order of a window's triples: by root, on each root hash order."""
+    salt, order = tables.windows[window].salt, np.arange(num).astype(np.int32)
+    sort_by_hash(keys, order, num, salt, tables.names, tables.name_bytes)
+    turn_equal_pairs(keys, order, num, salt, tables.names, tables.name_bytes)
+    for at in range(1, num):
+        item, to = order[at], at
+        while to > 0 and found[order[to - 1]].root > found[item].root:
+            order[to] = order[to - 1]
+            to -= 1
+        order[to] = item
+    return order

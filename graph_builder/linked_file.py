@@ -1,0 +1,170 @@
+"""One file before its windows are linked: tokens, words, windows, triples, references as arrays.
+
+Tokens, words, triples and references count from the start of the file here; `link_input.py` puts
+files one after the other.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from graph_builder.entities import Definition, Reference, Triple
+from graph_builder.link_tables import KEY, REFERENCE, SPANS, TOKEN, WINDOW, WORD, Array, columns
+from graph_builder.names import Numbers, overlaps, word_spans
+from graph_builder.record import Int32
+from graph_builder.repository import Repository
+from graph_builder.source_text import SourceText
+from graph_builder.tokenizer import EncodedFile
+from graph_builder.windows import file_windows
+
+_DOT = ord(".")
+_WHITE_SPACE = np.isin(np.arange(256), list(b" \t\n\v\f\r"))
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """The numbers of what several files share while they are linked."""
+
+    texts: Numbers
+    names: Numbers
+    entities: Numbers
+
+
+@dataclass(frozen=True)
+class LinkedFile:
+    path: str
+    module: str
+    definitions: Sequence[Definition]
+    tokens: Array
+    words: Array
+    windows: Array
+    owners: list[int]  # of each window: the index of the definition that it follows, or MODULE
+    lines: tuple[Int32, Int32]  # of each window: first and last, 1-based, white space aside
+    triples: Array
+    triple_spans: Array
+    references: Array
+    stated: Sequence[Triple]
+
+
+def simple_names(definitions: Sequence[Definition], module: str) -> list[str]:
+    """Return the simple name of each definition, and that of the module last."""
+    return [*(definition.name for definition in definitions), module.rpartition(".")[2]]
+
+
+def linked_file(
+    path: str,
+    source: SourceText,
+    encoded: EncodedFile,
+    repository: Repository,
+    name_lengths: Mapping[str, int],
+    num_tokens: int,
+    numbering: Numbering,
+) -> LinkedFile:
+    """Return the tables of one file.
+
+    name_lengths: tokens of each simple name; num_tokens: of a window, the name that it opens with
+    included.
+    """
+    facts = repository.file(path)
+    names = simple_names(facts.definitions, facts.module)
+    lengths = [name_lengths[name] for name in names]
+    found = file_windows(source.data, encoded, facts.definitions, lengths, num_tokens)
+    owners = [window.owner for window in found]
+    tokens, words = _text_tables(source, encoded, numbering.texts)
+    stated = repository.triples(path)
+    triples, spans, sites = _triple_tables(stated, numbering.names)
+    references = _reference_table(repository.references(path), numbering.entities)
+    first_tokens = np.array([window.first_token for window in found], dtype=np.int32)
+    end_tokens = np.array([window.end_token for window in found], dtype=np.int32)
+    starts, ends = encoded.starts[first_tokens], encoded.ends[end_tokens - 1]
+    windows = columns(
+        WINDOW,
+        first_token=first_tokens,
+        end_token=end_tokens,
+        start=starts,
+        end=ends,
+        num_name_tokens=[window.num_name_tokens for window in found],
+        name_text=[numbering.texts[names[owner]] for owner in owners],
+        name=[numbering.names[names[owner]] for owner in owners],
+        first_word=np.searchsorted(words["end_token"], first_tokens, side="right"),
+        end_word=np.searchsorted(words["first_token"], end_tokens),
+        first_triple=np.searchsorted(sites, starts),
+        end_triple=np.searchsorted(sites, ends),
+        first_reference=np.searchsorted(references["start"], starts),
+        end_reference=np.searchsorted(references["start"], ends),
+    )
+    return LinkedFile(
+        path=path,
+        module=facts.module,
+        definitions=facts.definitions,
+        tokens=tokens,
+        words=words,
+        windows=windows,
+        owners=owners,
+        lines=_lines(source.data, starts, ends),
+        triples=triples,
+        triple_spans=spans,
+        references=references,
+        stated=stated,
+    )
+
+
+def _text_tables(source: SourceText, encoded: EncodedFile, texts: Numbers) -> tuple[Array, Array]:
+    """Return the tokens and the words of a file."""
+    text, (char_starts, char_ends) = source.text, word_spans(source.text)
+    spans = zip(char_starts.tolist(), char_ends.tolist(), strict=True)
+    numbers = [texts[text[start:end]] for start, end in spans]
+    starts, ends = source.char_to_file(char_starts), source.char_to_file(char_ends)
+    found = overlaps(starts, ends, encoded.starts, encoded.ends)
+    data = np.frombuffer(source.data, dtype=np.uint8)
+    is_dotted = np.zeros(len(starts), dtype=np.bool_)
+    is_dotted[:-1] = (starts[1:] - ends[:-1] == 1) & (data[ends[:-1]] == _DOT)
+    tokens = columns(
+        TOKEN,
+        id=encoded.ids,
+        start=encoded.starts,
+        end=encoded.ends,
+        first_word=found.first_words,
+        end_word=found.end_words,
+    )
+    words = columns(
+        WORD,
+        text=numbers,
+        start=starts,
+        first_token=found.first_tokens,
+        end_token=found.end_tokens,
+        is_dotted=is_dotted,
+    )
+    return tokens, words
+
+
+def _lines(data: bytes, starts: Int32, ends: Int32) -> tuple[Int32, Int32]:
+    """Return the first and the last line (1-based) of windows, white space around them aside."""
+    characters = np.frombuffer(data, dtype=np.uint8)
+    code = np.flatnonzero(~_WHITE_SPACE[characters])
+    first, end = np.searchsorted(code, starts), np.searchsorted(code, ends)
+    has_code = first < end
+    padded = np.append(code, 0)
+    starts = np.where(has_code, padded[np.minimum(first, len(code))], starts)
+    last_bytes = np.where(has_code, padded[end - 1], ends - 1)
+    line_feeds = np.flatnonzero(characters == ord("\n"))
+    return (
+        (1 + np.searchsorted(line_feeds, starts)).astype(np.int32),
+        (1 + np.searchsorted(line_feeds, last_bytes)).astype(np.int32),
+    )
+
+
+def _triple_tables(triples: Sequence[Triple], names: Numbers) -> tuple[Array, Array, Int32]:
+    """Return triples as keys and spans, and their sites."""
+    rows = np.array(
+        [(names[t[0]], t[1], names[t[2]], t[3], t[4], t[5], t[6], t[7]) for t in triples],
+        dtype=np.int32,
+    ).reshape(-1, 8)
+    keys, spans = (np.ascontiguousarray(part) for part in (rows[:, :3], rows[:, 3:7]))
+    return keys.view(KEY).ravel(), spans.view(SPANS).ravel(), rows[:, 7]
+
+
+def _reference_table(references: Sequence[Reference], entities: Numbers) -> Array:
+    rows = [(start, end, entities[entity]) for start, end, entity in references]
+    return np.array(rows, dtype=np.int32).reshape(-1, 3).view(REFERENCE).ravel()

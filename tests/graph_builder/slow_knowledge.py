@@ -1,0 +1,140 @@
+"""Knowledge, the slow and obvious way: which facts a window gets from its repository.
+
+The rules are those of `graph_builder/knowledge.py`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from typing import TypeVar
+from zlib import crc32
+
+from graph_builder.entities import Fact, Reference
+
+Key = tuple[str, int, str]  # head, relation, tail
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenFact:
+    """A fact for a window, with the names there that lead to what it is about."""
+
+    fact: Fact
+    references: tuple[Reference, ...]
+
+    @property
+    def key(self) -> Key:
+        return self.fact.head, self.fact.relation, self.fact.tail
+
+    @property
+    def leaf_name(self) -> str:
+        """Return what its leaves spell: the end of the fact that the reference is not."""
+        return self.fact.head if self.fact.is_reversed else self.fact.tail
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """The bytes `start` .. `end` - 1 of a file."""
+
+    path: str
+    start: int
+    end: int
+
+    def holds(self, fact: Fact) -> bool:
+        """Return whether the evidence of `fact` lies here."""
+        return fact.path == self.path and self.start <= fact.site < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much knowledge a window can take, in leaf tokens."""
+
+    max_leaves: int  # in all
+    leaves_of: Callable[[str], int]  # leaves that a name takes
+    room_at: Callable[[Reference], int]  # slots of the mention that a reference is
+
+
+class FactShelf:
+    """The facts of a repository, each entity's in hash order, sorted once."""
+
+    def __init__(self, facts_of: Callable[[str], Sequence[Fact]]) -> None:
+        self._facts_of = facts_of
+        self._sorted: dict[str, list[Fact]] = {}
+
+    def facts(self, entity: str) -> list[Fact]:
+        """Return the facts about `entity` in hash order."""
+        if entity not in self._sorted:
+            facts = list(self._facts_of(entity))
+            self._sorted[entity] = in_hash_order(facts, lambda f: (f.head, f.relation, f.tail))
+        return self._sorted[entity]
+
+    def _outside(self, entity: str, extent: Extent) -> Iterator[Fact]:
+        return (fact for fact in self.facts(entity) if not extent.holds(fact))
+
+    def choose(
+        self, references: Iterable[Reference], extent: Extent, budget: Budget
+    ) -> list[ChosenFact]:
+        """Return the facts for the window at `extent` whose names `references` are.
+
+        Each entity gives its first fact before one gives its second, and so on, and none gives
+        more than its own mentions could hold.
+        """
+        by_entity: dict[str, list[Reference]] = {}
+        for reference in references:
+            by_entity.setdefault(reference.entity, []).append(reference)
+        room = {entity: sum(map(budget.room_at, by_entity[entity])) for entity in by_entity}
+        turns = [
+            (turn, crc32(entity.encode()), entity, fact)
+            for entity in by_entity
+            for turn, fact in enumerate(islice(self._outside(entity, extent), budget.max_leaves))
+        ]
+        turns.sort(key=lambda turn: turn[:3])
+        chosen: dict[Key, ChosenFact] = {}
+        left = budget.max_leaves
+        for _, _, entity, fact in turns:
+            candidate = ChosenFact(fact, tuple(by_entity[entity]))
+            num_leaves = budget.leaves_of(candidate.leaf_name)
+            if candidate.key not in chosen and num_leaves <= min(left, room[entity]):
+                chosen[candidate.key] = candidate
+                left -= num_leaves
+                room[entity] -= num_leaves
+        return list(chosen.values())
+
+
+def in_hash_order(
+    items: Iterable[Item], key_of: Callable[[Item], Key], salt: int = 0
+) -> list[Item]:
+    """Sort by a hash of (head, tail), which says nothing of the relation.
+
+    Items that share head and tail differ in relation alone; a second hash of the two names
+    decides which of them comes first.
+    """
+    listed = list(items)
+    if len(listed) < 2:
+        return listed
+    entries = []
+    for index, item in enumerate(listed):
+        head, relation, tail = key_of(item)
+        entries.append((pair_hash(head, tail, salt), head, tail, relation, index))
+    entries.sort()
+    ordered = [listed[entry[-1]] for entry in entries]
+    if len({entry[:3] for entry in entries}) < len(entries):
+        _turn_equal_pairs(ordered, entries, salt)
+    return ordered
+
+
+def _turn_equal_pairs(
+    ordered: list[Item], entries: list[tuple[int, str, str, int, int]], salt: int
+) -> None:
+    """Turn each run of items with equal head and tail round by a number that a hash draws."""
+    first = 0
+    for (_, head, tail), run in groupby(entries, key=lambda entry: entry[:3]):
+        end = first + len(list(run))
+        start = first + pair_hash(tail, head, salt) % (end - first)
+        ordered[first:end] = ordered[start:end] + ordered[first:start]
+        first = end
+
+
+def pair_hash(first: str, second: str, salt: int) -> int:
+    """Return a hash of two names, the same on every machine; each salt gives another one."""
+    return crc32(f"{salt}\0{first}\0{second}".encode())
