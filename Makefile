@@ -7,9 +7,10 @@ READY := $(VENV)/.ready
 # takes about 8 GiB: set REQUIRED_MIB to be told before and not by pip.
 REQUIRED_MIB ?= 4096
 MLFLOW_PORT ?= 5000
+PREFECT_PORT ?= 4200
 
 .DELETE_ON_ERROR:
-.PHONY: setup build-and-train mlflow-ui test check format clean
+.PHONY: setup build-and-train services services-stop mlflow-ui test check format clean
 
 setup: $(READY)
 
@@ -29,8 +30,16 @@ $(READY): pyproject.toml constraints.txt
 	  --constraint constraints.txt --editable '.[dev]'
 	@touch $(READY)
 
+# The supervisor ends all that the run started, Prefect's own server too, however the run ends.
 build-and-train: setup
-	@$(BIN)/python -m flows.build_and_train $(ARGS)
+	@exec $(BIN)/python -m flows.supervisor $$PPID $(BIN)/python -m flows.build_and_train $(ARGS)
+
+services: setup
+	@$(BIN)/python -m flows.services start --prefect_port $(PREFECT_PORT) --mlflow_port $(MLFLOW_PORT)
+	@echo "now, in any shell here with $(BIN) on the path: prefect deployment run build-and-train --watch"
+
+services-stop: setup
+	@$(BIN)/python -m flows.services stop
 
 mlflow-ui: setup
 	@echo "MLflow UI: http://127.0.0.1:$(MLFLOW_PORT) (end it with Ctrl-C)"

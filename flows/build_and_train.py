@@ -29,8 +29,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def check_sources(parameters: dict[str, Any]) -> None:
     """Refuse an unknown kind of source at once; the flow would, some seconds later."""
-    for split in ("train", "validation", "test"):
-        for spec in parameters.get(split, ()):
+    for name in ("train", "validation", "test", "add_sources"):
+        for spec in parameters.get(name, ()):
             checked_spec(spec)
 
 
@@ -53,7 +53,7 @@ def run(parameters: dict[str, Any]) -> int:
         return fail(str(error), getattr(error, "code", 2))
     except KeyboardInterrupt:
         return fail("interrupted", 130)
-    print(format_summary(read_summary(result)))
+    print(format_summary(read_summary(result.run_id, result.registration.version)))
     return 0
 
 
@@ -73,6 +73,15 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--train", **specs, help="sources to train on, e.g. path:/my/repository")
     parser.add_argument("--validation", **specs, help="sources for every choice and the gate")
     parser.add_argument("--test", **specs, help="sources for final tables only")
+    parser.add_argument("--add_sources", **specs, help="sources that extend the last data set")
+    parser.add_argument(
+        "--start_from",
+        choices=("scratch", "champion"),
+        help="first weights (default: the champion's with --add_sources, else random ones)",
+    )
+    parser.add_argument(
+        "--time_limit_s", type=float, metavar="S", help="seconds after which training is stopped"
+    )
     for name, kind, default, text in (
         ("vocab_size", int, defaults.VOCAB_SIZE, "token ids of the tokenizer"),
         ("preset", str, defaults.PRESET, "size of the model: tiny, small, paper or codebert"),

@@ -1,52 +1,36 @@
 """The `build-dataset` flow: sources in, a data-set folder out.
 
-The build itself is `graph-builder build` in a child process; what was built before with the same
-content is used again by it.
+The build itself is `graph-builder build` in a child process. It is the cache of this step: it
+compares the sources' content, its settings, its tokenizer and its own version with what the folder
+was built from, and what has not changed is not parsed again, whichever process asks.
 """
 
-from dataclasses import asdict, dataclass
+import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger, task
 
 from flows.child_process import CommandFailed, run_module
+from flows.dataset_request import BuiltDataset, DatasetRequest
 from flows.defaults import TEST_SOURCES, TRAIN_SOURCES, VALIDATION_SOURCES, VOCAB_SIZE
+from flows.extension import copy_base, extended_request, save_request
+from flows.latest import point_latest
 from flows.parameters import SourceSpecs, VocabularySize
+from flows.progress import Progress
+from flows.source_table import show_sources
 from graph_builder.dataset import open_dataset
-from graph_builder.manifest import MANIFEST_NAME, canonical_sha256
+from graph_builder.manifest import MANIFEST_NAME
 
-UNAVAILABLE = 69  # exit code of the builder where a repository or an index cannot be reached
-
-
-@dataclass(frozen=True)
-class DatasetRequest:
-    """What a data set is to be built from."""
-
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...] = ()
-    vocab_size: int = VOCAB_SIZE
-    tokenizer: str | None = None  # folder of one that is used as it is; None: trained
-
-    @property
-    def name(self) -> str:
-        """A folder name that is the same for the same request."""
-        return f"dataset-{canonical_sha256(vars(self))[:12]}"
-
-    def parameters(self) -> dict[str, object]:
-        """Return the request as MLflow parameters, lists of sources as one line each."""
-        values = asdict(self).items()
-        return {
-            name: " ".join(value) if isinstance(value, tuple) else value for name, value in values
-        }
-
-
-@dataclass(frozen=True)
-class BuiltDataset:
-    path: str
-    digest: str  # the data set's identity
-    is_reused: bool  # nothing had changed since it was built
+BAD_INPUT, UNAVAILABLE = 2, 69  # exit codes of the builder; 69: something cannot be fetched now
+RETRIES_AFTER_S = [10.0, 60.0]
+STATISTICS_NAME = "statistics.html"  # in the data set's folder
+# Of the builder's lines: graph-builder: parsing: 3 of 40 files, 0.1 of 1.2 MB, 0.5 MB/s, 2 s left
+MEGABYTES = re.compile(
+    r"graph-builder: (?P<what>parsing|linking): .* files, (?P<done>[\d.]+) of (?P<total>[\d.]+) MB"
+)
 
 
 def should_retry(task: Any, run: Any, state: Any) -> bool:
@@ -57,29 +41,55 @@ def should_retry(task: Any, run: Any, state: Any) -> bool:
 
 @task(
     task_run_name="build data set",
-    retries=2,
-    retry_delay_seconds=[10, 60],
+    retries=len(RETRIES_AFTER_S),
+    retry_delay_seconds=RETRIES_AFTER_S,
     retry_condition_fn=should_retry,
 )
 def build(request: DatasetRequest, folder: Path) -> BuiltDataset:
-    """Build the data set in `folder`, or find it there as it is to be."""
+    """Build the data set in `folder`, or find it there as it is to be; show how and what."""
+    progress = Progress("building the data set", get_run_logger().info, share_done)
+    built = build_in_child(request, folder, progress)
+    progress.finish()
+    show_sources(open_dataset(folder).manifest)
+    return built
+
+
+def build_in_child(
+    request: DatasetRequest, folder: Path, pass_on: Callable[[str], None]
+) -> BuiltDataset:
+    """Build the data set in `folder`, or find it there; `pass_on` gets the builder's lines."""
     before = manifest_time(folder)
-    run_module(
-        "graph-builder", "graph_builder.cli", arguments(request, folder), get_run_logger().info
-    )
-    dataset = open_dataset(folder)
-    return BuiltDataset(str(folder), dataset.digest, is_reused=before == manifest_time(folder))
+    if request.extends is not None:
+        copy_base(folder.with_name(request.extends), folder)
+    arguments = ["build", "--output", str(folder), *request.arguments()]
+    try:
+        run_module("graph-builder", "graph_builder.cli", arguments, pass_on)
+    except CommandFailed as error:
+        if error.code == BAD_INPUT and request.extends is not None and before is None:
+            shutil.rmtree(folder)  # the copy of the base
+        raise
+    is_reused = before == manifest_time(folder)
+    if not is_reused or not (folder / STATISTICS_NAME).exists():
+        save_request(request, folder)
+        save_statistics(folder)
+    return BuiltDataset(str(folder), open_dataset(folder).digest, is_reused)
 
 
-def arguments(request: DatasetRequest, folder: Path) -> list[str]:
-    """Return the arguments of `graph-builder` for a request."""
-    chosen = ["build", "--output", str(folder), "--vocab_size", str(request.vocab_size)]
-    for split in ("train", "validation", "test"):
-        if specs := getattr(request, split):
-            chosen += [f"--{split}", *specs]
-    if request.tokenizer is not None:
-        chosen += ["--tokenizer", request.tokenizer]
-    return chosen
+def share_done(line: str) -> float | None:
+    """Return how much of a build is done by the word of one of the builder's lines.
+
+    All is parsed first and linked then; each counts as one half.
+    """
+    if (found := MEGABYTES.match(line)) is None:
+        return None
+    share = float(found["done"]) / max(float(found["total"]), 0.1)
+    return share / 2 if found["what"] == "parsing" else (1 + share) / 2
+
+
+def save_statistics(folder: Path) -> None:
+    """Write the builder's page on a data set beside its shards; what it prints is on the page."""
+    arguments = ["stats", str(folder), "--html", str(folder / STATISTICS_NAME)]
+    run_module("graph-builder", "graph_builder.cli", arguments, lambda line: None)
 
 
 def manifest_time(folder: Path) -> int | None:
@@ -88,12 +98,20 @@ def manifest_time(folder: Path) -> int | None:
     return path.stat().st_mtime_ns if path.exists() else None
 
 
+def build_latest(request: DatasetRequest, data_dir: Path) -> BuiltDataset:
+    """Build a data set in the folder of its name; from now on it is the latest one."""
+    built = build(request, data_dir / request.name)
+    point_latest(data_dir / request.name)
+    return built
+
+
 @flow(name="build-dataset", flow_run_name="build-dataset", validate_parameters=True)
 def build_dataset(
     *,
     train: SourceSpecs = TRAIN_SOURCES,
     validation: SourceSpecs = VALIDATION_SOURCES,
     test: SourceSpecs = TEST_SOURCES,
+    add_sources: SourceSpecs = (),
     vocab_size: VocabularySize = VOCAB_SIZE,
     data_dir: Path = Path("data"),
 ) -> BuiltDataset:
@@ -104,8 +122,13 @@ def build_dataset(
             pypi:NAME==VERSION.
         validation: Sources for every choice and for the champion gate; none of them is trained on.
         test: Sources for final tables only.
+        add_sources: Sources to add to the training sources of the last data set, whose other
+            sources, tokenizer and settings stay; then train, validation, test and vocab_size
+            are not looked at.
         vocab_size: Number of token ids of the tokenizer, which is trained on the training sources.
         data_dir: Folder that holds the data sets, each in a folder of its own.
     """
     request = DatasetRequest(train, validation, test, vocab_size)
-    return build(request, data_dir / request.name)
+    if add_sources:
+        request = extended_request(data_dir, add_sources)
+    return build_latest(request, data_dir)

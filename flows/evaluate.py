@@ -1,17 +1,21 @@
 """The `evaluate` flow: a checkpoint and a data set in, a report out, in a file and in MLflow."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import flow, get_run_logger, task
 
-from flows.child_process import run_module
+from flows.child_process import CommandFailed, run_module
+from flows.gpus import count_gpus, gpu_slots
 from flows.parameters import Split
 from flows.tracked_run import tracked_run
 from graph_builder.dataset import open_dataset
 from graphmert.evaluation.report import EvaluationReport
 from graphmert.tracking.run import log_evaluation
+from graphmert.tracking.store import open_client
 
+FIGURE_MODULE = "graphmert.tracking.chain_graph_figure"
 PREFIX = "evaluation"  # of the metrics of the checkpoint that a run hands over
 
 
@@ -19,6 +23,11 @@ PREFIX = "evaluation"  # of the metrics of the checkpoint that a run hands over
 class Evaluation:
     report_path: str
     split: str
+
+    @property
+    def figure_path(self) -> Path:
+        """Where the drawn chain graph is, if a window was small enough to be drawn."""
+        return Path(self.report_path).with_name("chain_graph.png")
 
     def read(self) -> EvaluationReport:
         return EvaluationReport.from_json(Path(self.report_path).read_text(encoding="utf-8"))
@@ -29,20 +38,43 @@ def evaluate_checkpoint(
     checkpoint: Path, data_path: Path, split: str, report_path: Path
 ) -> Evaluation:
     """Evaluate a checkpoint in a child process; the report lands in `report_path`."""
-    run_module(
-        "graphmert-evaluate",
-        "graphmert.evaluation.cli",
-        [
-            *map(str, (checkpoint, data_path)),
-            "--split",
-            split,
-            "--output",
-            str(report_path),
-            "--tasks",
-        ],
-        get_run_logger().info,
-    )
+    log = get_run_logger().info
+    with gpu_slots(min(count_gpus(), 1)):
+        evaluation = evaluate_in_child(checkpoint, data_path, split, report_path, log, ["--tasks"])
+    draw_chain_graph(checkpoint, data_path, evaluation.figure_path, log)
+    return evaluation
+
+
+def evaluate_in_child(
+    checkpoint: Path,
+    data_path: Path,
+    split: str,
+    report_path: Path,
+    pass_on: Callable[[str], None],
+    options: Sequence[str] = (),
+) -> Evaluation:
+    """Evaluate a checkpoint; `pass_on` gets the lines of the command, which takes more options."""
+    arguments = [str(checkpoint), str(data_path), "--split", split, "--output", str(report_path)]
+    run_module("graphmert-evaluate", "graphmert.evaluation.cli", [*arguments, *options], pass_on)
     return Evaluation(str(report_path), split)
+
+
+def draw_chain_graph(
+    checkpoint: Path, data_path: Path, figure_path: Path, pass_on: Callable[[str], None]
+) -> None:
+    """Draw one window with the model's answers; without a window to draw, say so and go on."""
+    arguments = [str(checkpoint), str(data_path), str(figure_path)]
+    try:
+        run_module("chain-graph-figure", FIGURE_MODULE, arguments, pass_on)
+    except CommandFailed as error:
+        pass_on(str(error))
+
+
+def log_to_run(run_id: str, evaluation: Evaluation) -> None:
+    """Log the report and the drawn chain graph to an MLflow run."""
+    log_evaluation(run_id, evaluation.read(), PREFIX)
+    if evaluation.figure_path.exists():
+        open_client().log_artifact(run_id, str(evaluation.figure_path), PREFIX)
 
 
 @flow(name="evaluate", flow_run_name="evaluate {checkpoint}", validate_parameters=True)
@@ -65,5 +97,5 @@ def evaluate(
     name = f"evaluation of {checkpoint.resolve().name} on {split}, data {digest[:8]}"
     with tracked_run(name, {"data.digest": digest, "checkpoint": checkpoint}) as run_id:
         evaluation = evaluate_checkpoint(checkpoint, data_path, split, report_path)
-        log_evaluation(run_id, evaluation.read(), PREFIX)
+        log_to_run(run_id, evaluation)
     return evaluation

@@ -29,6 +29,7 @@ IDLE_SERVICES: Final = (
 SETTINGS: Final[Mapping[str, str]] = {
     "PREFECT_HOME": str(PROJECT / ".prefect"),
     "PREFECT_LOGGING_SETTINGS_PATH": str(Path(__file__).with_name("logging.yml")),
+    "PREFECT_PLUGINS_ENABLED": "false",  # it leads to the server of `make services`
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # its default, 20 s, is too short

@@ -32,3 +32,5 @@ BatchSize = PositiveInt
 LearningRate = PositiveFloat
 MlmWeight = Annotated[float, Field(ge=0.0, le=1.0)]
 Seed = Annotated[int, Field(ge=0)]
+TimeLimit = PositiveFloat | None
+StartFrom = Literal["scratch", "champion"] | None

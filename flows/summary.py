@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 
 from flows.evaluate import PREFIX
 from graph_builder.manifest import SPLITS, Manifest, load_manifest
-from graphmert.tracking.registry import REGISTERED_NAME
+from graphmert.tracking.registry import CHAMPION, REGISTERED_NAME
 from graphmert.tracking.store import open_client
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-    from flows.pipeline import PipelineResult
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,15 @@ class RelationScore:
 
 
 @dataclass(frozen=True)
+class Champion:
+    """The champion that the gate compared with, on the same validation sources."""
+
+    version: str
+    bits_per_byte: float
+    relations: RelationScore
+
+
+@dataclass(frozen=True)
 class Summary:
     """What MLflow holds of one run of the pipeline."""
 
@@ -47,27 +54,29 @@ class Summary:
     mnm: Change  # nats for each label
     relations: dict[str, RelationScore]  # of the model and of each baseline, same labels
     bits_per_byte: float
+    champion: "Champion | None"
     version: str
     aliases: tuple[str, ...]
     gate_reason: str
 
 
-def read_summary(result: "PipelineResult") -> Summary:
-    """Read all that the summary says from MLflow."""
+def read_summary(run_id: str, number: str) -> Summary:
+    """Read all that the summary says of a run and its model version from MLflow."""
     client = open_client()
-    run = client.get_run(result.run_id)
-    version = client.get_model_version(REGISTERED_NAME, result.registration.version)
+    run = client.get_run(run_id)
+    version = client.get_model_version(REGISTERED_NAME, number)
     return Summary(
-        run_id=result.run_id,
+        run_id=run_id,
         run_name=run.info.run_name,
         tracking_uri=os.environ["MLFLOW_TRACKING_URI"],
-        manifest=read_manifest(client, result.run_id),
+        manifest=read_manifest(client, run_id),
         data_set_path=run.data.tags["data_set_path"],
         is_reused=run.data.tags["data_set_reused"] == "true",
-        mlm=read_change(client, result.run_id, "validation/mlm_loss"),
-        mnm=read_change(client, result.run_id, "validation/mnm_loss"),
+        mlm=read_change(client, run_id, "validation/mlm_loss"),
+        mnm=read_change(client, run_id, "validation/mnm_loss"),
         relations=relation_scores(run.data.metrics),
         bits_per_byte=run.data.metrics[f"{PREFIX}/bits_per_byte"],
+        champion=read_champion(run.data.tags, run.data.metrics),
         version=version.version,
         aliases=tuple(version.aliases),
         gate_reason=version.tags["gate_reason"],
@@ -100,10 +109,23 @@ def relation_scores(metrics: dict[str, float]) -> dict[str, RelationScore]:
     }
 
 
+def read_champion(tags: dict[str, str], metrics: dict[str, float]) -> Champion | None:
+    """Return what the champion scored for this run; None where it was not evaluated."""
+    if "champion_version" not in tags:
+        return None
+    score = RelationScore(
+        metrics[f"{CHAMPION}/relation_accuracy"], metrics[f"{CHAMPION}/relation_macro_f1"]
+    )
+    return Champion(tags["champion_version"], metrics[f"{CHAMPION}/bits_per_byte"], score)
+
+
 def format_summary(summary: Summary) -> str:
     """Return the summary as lines for a terminal."""
-    lines = [*data_lines(summary), "", *score_lines(summary), "", *model_lines(summary)]
-    return "\n".join(["", *lines])
+    parts = [data_lines(summary), score_lines(summary)]
+    if summary.champion is not None:
+        parts.append(champion_lines(summary, summary.champion))
+    parts.append(model_lines(summary))
+    return "".join(f"\n{line}" for part in parts for line in (*part, "")).rstrip("\n")
 
 
 def data_lines(summary: Summary) -> list[str]:
@@ -118,7 +140,20 @@ def data_lines(summary: Summary) -> list[str]:
             f" {sum(source.num_triples for source in sources):>8,} triples:"
             f" {', '.join(source.source for source in sources)}"
         )
+    if added := added_line(manifest):
+        lines.append(f"  added       {added}")
     return [*lines, f"  rejected    {rejected_line(manifest)}"]
+
+
+def added_line(manifest: Manifest) -> str:
+    """Say what the last extension brought beside what was there; empty where there was none."""
+    newest = max(source.generation for source in manifest.sources)
+    if newest == 0:
+        return ""
+    added = {each.source for each in manifest.sources if each.generation == newest}
+    num_new = sum(shard.num_windows for shard in manifest.shards if shard.source in added)
+    num_old = sum(shard.num_windows for shard in manifest.shards) - num_new
+    return f"{num_new:,} windows to {num_old:,}: {', '.join(sorted(added))}"
 
 
 def rejected_line(manifest: Manifest) -> str:
@@ -153,6 +188,18 @@ def score_lines(summary: Summary) -> list[str]:
     for name, score in summary.relations.items():
         lines.append(f"  {name:<20}  {score.accuracy:>7.1%}  {score.macro_f1:>7.3f}")
     return [*lines, f"Bits for each masked byte       {summary.bits_per_byte:.3f}"]
+
+
+def champion_lines(summary: Summary, champion: Champion) -> list[str]:
+    """Show the new model beside the champion, on the same validation sources."""
+    new, old = summary.relations["model"], champion.relations
+    bits = summary.bits_per_byte, champion.bits_per_byte
+    return [
+        f"Beside the champion               new  version {champion.version}",
+        f"  bits for each masked byte    {bits[0]:>6.3f}     {bits[1]:>6.3f}",
+        f"  relation macro-F1            {new.macro_f1:>6.3f}     {old.macro_f1:>6.3f}",
+        f"  relation accuracy            {new.accuracy:>6.1%}     {old.accuracy:>6.1%}",
+    ]
 
 
 def model_lines(summary: Summary) -> list[str]:

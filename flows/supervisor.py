@@ -5,6 +5,9 @@ gives the command a process group of its own and hears of its parent's death fro
 (Linux), even when that was `kill -9`. It passes SIGTERM and SIGINT on to the whole group, so that a
 trainer can save a checkpoint, and kills what is left after a while. Standard library only: it
 starts in a few milliseconds.
+
+torchrun gives each of its processes a session of its own. So the supervisor also asks the kernel to
+become the parent of every orphan below it, and ends those with the rest.
 """
 
 import ctypes
@@ -14,16 +17,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 
 GRACE_S = 30  # between SIGTERM and SIGKILL: long enough for a trainer to write its checkpoint
-PR_SET_PDEATHSIG = 1  # from linux/prctl.h
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # from linux/prctl.h
 
 
 def main(argv: list[str]) -> int:
     """Run the command of `argv` and return its exit code, or 128 + the signal that ended it."""
     parent, command = int(argv[0]), argv[1:]
     signal_at_parents_death()
+    set_process_option(PR_SET_CHILD_SUBREAPER, 1)
     if os.getppid() != parent:  # it died before the kernel was asked
         return 128 + signal.SIGTERM
     handlers = (signal.SIGTERM, signal.SIGINT)
@@ -35,13 +40,19 @@ def main(argv: list[str]) -> int:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, handlers)
     code = child.wait()
     kill_group(child.pid, signal.SIGKILL)
+    kill_orphans()
     return code if code >= 0 else 128 - code
 
 
 def signal_at_parents_death() -> None:
-    """Ask the kernel for a SIGTERM when the parent of this process dies; elsewhere do nothing."""
+    """Ask the kernel for a SIGTERM when the parent of this process dies."""
+    set_process_option(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def set_process_option(option: int, value: int) -> None:
+    """Set an option of this process in the kernel; elsewhere than on Linux do nothing."""
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None, use_errno=True).prctl(option, value)
 
 
 def share_fate() -> None:
@@ -58,6 +69,26 @@ def stop_group(group: int) -> Callable[[int, FrameType | None], None]:
         signal.alarm(GRACE_S)
 
     return handle
+
+
+def kill_orphans() -> None:
+    """Kill what still runs below this process, which is by now the parent of what is left."""
+    while orphans := own_children():
+        for pid in orphans:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def own_children() -> list[int]:
+    """Return the children of this process (Linux; elsewhere none)."""
+    children = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # ended since it was listed
+            parent = stat.read_text(errors="replace").rpartition(")")[2].split()[1]
+            if int(parent) == os.getpid():
+                children.append(int(stat.parent.name))
+    return children
 
 
 def kill_group(group: int, number: int) -> None:

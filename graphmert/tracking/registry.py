@@ -5,7 +5,6 @@ the same validation set whether it becomes `champion`.
 """
 
 import math
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from graphmert.evaluation.report import EvaluationReport
+from graphmert.tracking.checkpoints import MODEL_NAME, copy_model, create_model
 from graphmert.tracking.store import open_client
 
-REGISTERED_NAME = "graphmert"
+REGISTERED_NAME = MODEL_NAME
 CANDIDATE = "candidate"
 CHAMPION = "champion"
 DESCRIPTION = (
@@ -36,7 +36,6 @@ REQUIREMENTS = (
     "tree-sitter",
     "tree-sitter-python",
 )
-TRAINING_ONLY = ("optimizer*", "training_state*")  # of a checkpoint; a model does without
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,12 @@ def register_checkpoint(run_id: str, checkpoint: Path, tags: Mapping[str, str]) 
         raise RuntimeError(f"model {model_id} of run {run_id} is {status}, not READY: log it again")
     _ensure_registered_model()
     made = client.create_model_version(
-        REGISTERED_NAME, f"models:/{model_id}", run_id, tags=dict(tags), model_id=model_id
+        REGISTERED_NAME,
+        f"models:/{model_id}",
+        run_id,
+        tags=dict(tags),
+        description=client.get_run(run_id).info.run_name,
+        model_id=model_id,
     )
     number = str(made.version)
     client.set_registered_model_alias(REGISTERED_NAME, CANDIDATE, number)
@@ -113,10 +117,11 @@ def register_checkpoint(run_id: str, checkpoint: Path, tags: Mapping[str, str]) 
 
 
 def apply(version: Version, decision: Decision) -> None:
-    """Write the gate's decision and reason on the version, and move the aliases."""
+    """Write the gate's decision and reason on the version and its run, and move the aliases."""
     client = open_client()
-    client.set_model_version_tag(REGISTERED_NAME, version.number, "gate", decision.alias)
-    client.set_model_version_tag(REGISTERED_NAME, version.number, "gate_reason", decision.reason)
+    for name, value in (("gate", decision.alias), ("gate_reason", decision.reason)):
+        client.set_model_version_tag(REGISTERED_NAME, version.number, name, value)
+        client.set_tag(version.run_id, name, value)
     if decision.promote:
         client.set_registered_model_alias(REGISTERED_NAME, CHAMPION, version.number)
         client.delete_registered_model_alias(REGISTERED_NAME, CANDIDATE)
@@ -155,24 +160,20 @@ def _log_model(run_id: str, checkpoint: Path, tags: Mapping[str, str]) -> str:
 
     from graphmert.tracking import served_model  # noqa: PLC0415
 
-    # A logged model goes to the active experiment, whatever its run's.
-    mlflow.set_experiment(experiment_id=open_client().get_run(run_id).info.experiment_id)
+    model_id = create_model(run_id, checkpoint, tags)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "checkpoint"
-        shutil.copytree(checkpoint, folder, ignore=shutil.ignore_patterns(*TRAINING_ONLY))
-        logged = Model.log(
+        folder = copy_model(checkpoint, Path(scratch) / "checkpoint")
+        Model.log(
             artifact_path=None,
             flavor=mlflow.pyfunc,
-            name=REGISTERED_NAME,
-            run_id=run_id,
-            tags=dict(tags),
+            model_id=model_id,
             python_model=served_model.__file__,
             artifacts={"checkpoint": str(folder)},
             code_paths=[_package_folder(name) for name in ("graphmert", "graph_builder")],
             pip_requirements=[f"{name}=={installed_version(name)}" for name in REQUIREMENTS],
             input_example=served_model.INPUT_EXAMPLE,
         )
-    return str(logged.model_id)
+    return model_id
 
 
 def _package_folder(name: str) -> str:

@@ -13,7 +13,7 @@ from graph_builder.dataset import open_dataset
 from graph_builder.manifest import SPLITS, Manifest
 from graph_builder.record import SCHEMA
 from graphmert.evaluation.report import EvaluationReport
-from graphmert.tracking.store import EXPERIMENT, experiment_id, open_client
+from graphmert.tracking.store import EXPERIMENT, experiment_id, open_client, use_store
 
 DATASET_NAME = "graphmert-chain-graphs"
 MAX_PARAMETERS_PER_CALL = 100  # this and the lengths below are MLflow's limits
@@ -36,6 +36,46 @@ def start_run(
     run_id = str(run.info.run_id)
     log_parameters(run_id, parameters or {})
     return run_id
+
+
+def find_runs(tag: str, value: str, experiment: str = EXPERIMENT) -> dict[str, dict[str, str]]:
+    """Return the tags of every run with a tag of this value by its id, the newest first."""
+    return _search(f"tags.`{tag}` = '{value}'", experiment)
+
+
+def running_runs(experiment: str = EXPERIMENT) -> dict[str, dict[str, str]]:
+    """Return the tags of every run that is RUNNING, or says so, by its id."""
+    return _search("attributes.status = 'RUNNING'", experiment)
+
+
+def _search(criterion: str, experiment: str) -> dict[str, dict[str, str]]:
+    client = open_client()
+    found = client.search_runs(
+        [experiment_id(client, experiment)], criterion, order_by=["attributes.start_time DESC"]
+    )
+    return {str(run.info.run_id): dict(run.data.tags) for run in found}
+
+
+def reopen_run(run_id: str, tags: Mapping[str, str]) -> None:
+    """Let a run that had ended be RUNNING again, with these tags."""
+    open_client().update_run(run_id, status="RUNNING")
+    tag_run(run_id, tags)
+
+
+def tag_run(run_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a run."""
+    client = open_client()
+    for name, value in tags.items():
+        client.set_tag(run_id, name, value)
+
+
+def run_page(run_id: str) -> str | None:
+    """Return the address of a run's page; None where the store is no server."""
+    uri = use_store()
+    if not uri.startswith("http"):
+        return None
+    experiment = open_client().get_run(run_id).info.experiment_id
+    return f"{uri}/#/experiments/{experiment}/runs/{run_id}"
 
 
 def end_run(run_id: str, status: str = "FINISHED") -> None:

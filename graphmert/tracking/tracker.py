@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
+MAX_METRICS_PER_CALL = 1000  # mlflow's limit
 MAX_BUFFERED = 20_000  # metrics kept while the store is away; the file has them all
 FLUSH_EVERY_S = 5.0
 FIRST_PAUSE_S = 30.0  # after a failure; doubles with each further one
@@ -38,8 +39,8 @@ class Tracker:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Log scalars of one step; one that is not finite is written as null."""
-        now = time.time()
-        line = {"step": step, "time_s": round(now, 3)}
+        now = round(time.time(), 3)  # the same in the file and in MLflow
+        line = {"step": step, "time_s": now}
         values = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         self._file.write(json.dumps(line | values) + "\n")
         self._file.flush()
@@ -83,13 +84,35 @@ def read_metrics(path: Path) -> Iterator[dict[str, float]]:
                 yield json.loads(line)
 
 
-def replay(path: Path, run_id: str) -> None:
-    """Send a whole metrics file to an MLflow run that could not be reached in time."""
-    run = MlflowMetrics(run_id)
-    for line in read_metrics(path):
-        step, time_s = int(line.pop("step")), line.pop("time_s")
-        run.add({name: value for name, value in line.items() if value is not None}, step, time_s)
-    run.flush()
+def complete_metrics(path: Path, run_id: str) -> None:
+    """Send to an MLflow run what it lacks of a metrics file, as after a time without the server.
+
+    Raises what mlflow raises where the run cannot be reached now either.
+    """
+    from mlflow.entities import Metric  # noqa: PLC0415
+
+    from graphmert.tracking.store import open_client  # noqa: PLC0415
+
+    client, lines = open_client(), list(read_metrics(path))
+    latest = client.get_run(run_id).data.metrics
+    last = {name: value for line in lines for name, value in scalars(line).items()}
+    if all(latest.get(name) == value for name, value in last.items()):
+        return  # metrics are sent in order: with the last ones, all have arrived
+    there = {(name, each.step) for name in last for each in client.get_metric_history(run_id, name)}
+    lacking = [
+        Metric(name, value, int(line["time_s"] * 1000), int(line["step"]))
+        for line in lines
+        for name, value in scalars(line).items()
+        if (name, int(line["step"])) not in there
+    ]
+    for start in range(0, len(lacking), MAX_METRICS_PER_CALL):
+        client.log_batch(run_id, metrics=lacking[start : start + MAX_METRICS_PER_CALL])
+
+
+def scalars(line: dict[str, float]) -> dict[str, float]:
+    """Return the metrics of a line, without those that were not finite."""
+    rest = {name: value for name, value in line.items() if name not in ("step", "time_s")}
+    return {name: value for name, value in rest.items() if value is not None}
 
 
 class MlflowMetrics:
@@ -115,14 +138,14 @@ class MlflowMetrics:
             self.flush()
 
     def flush(self) -> None:
-        """Send what is buffered, 1,000 metrics a call (the most that MLflow takes)."""
+        """Send what is buffered."""
         try:
             from graphmert.tracking.store import open_client  # noqa: PLC0415
 
             client = open_client()
             while self._buffer:
-                client.log_batch(self._run_id, metrics=self._buffer[:1000])
-                del self._buffer[:1000]
+                client.log_batch(self._run_id, metrics=self._buffer[:MAX_METRICS_PER_CALL])
+                del self._buffer[:MAX_METRICS_PER_CALL]
             self._next_flush_s = time.monotonic() + FLUSH_EVERY_S
             self._pause_s = FIRST_PAUSE_S
         except Exception as error:  # the store's own, the network's, the database's: any

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.child_process import CommandFailed, run_module
+from flows.child_process import CommandFailed, OutOfTime, run_module
+from flows.throttle import BURST, LINES_PER_S, Throttle
 
 DEADLINE_S = 20.0
 
@@ -126,3 +127,57 @@ def test_the_whole_tree_ends_when_the_parent_is_killed(
     parent.wait(timeout=DEADLINE_S)
     wait_until(lambda: not any(is_running(pid) for pid in pids))
     parent.stdout.close()
+
+
+# Starts a process in a session of its own, as torchrun does, and is killed itself.
+SESSIONS = """
+import os, signal, subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"],
+                         start_new_session=True)
+print(f"pid {child.pid}", flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_an_orphan_in_a_session_of_its_own_ends_too(module: Callable[[str], str]) -> None:
+    lines: list[str] = []
+    with pytest.raises(CommandFailed, match="was killed"):
+        run_module("small", module(SESSIONS), [], lines.append)
+    wait_until(lambda: not is_running(int(lines[0].split()[1])))
+
+
+def test_torchrun_ends_as_the_process_that_failed_first(module: Callable[[str], str]) -> None:
+    name = module(
+        "import os, sys, time\n"
+        "print('rank', os.environ['RANK'], 'of', os.environ['WORLD_SIZE'], sys.argv[1])\n"
+        "sys.exit(75) if os.environ['RANK'] == '1' else time.sleep(600)"
+    )
+    lines: list[str] = []
+    with pytest.raises(CommandFailed) as caught:
+        run_module("small", "flows.torchrun", ["2", name, "--flag"], lines.append)
+    assert caught.value.code == 75
+    assert {"rank 0 of 2 --flag", "rank 1 of 2 --flag"} <= set(lines)
+
+
+def test_a_time_limit_is_a_soft_end(module: Callable[[str], str]) -> None:
+    lines: list[str] = []
+    with pytest.raises(OutOfTime, match="small reached its time limit of 1 s") as caught:
+        run_module("small", module(TREE), [], lines.append, time_limit_s=1)
+    assert caught.value.code == 75  # what it says after SIGTERM
+    run_module("small", module("print('in time')"), [], lines.append, time_limit_s=60)
+    assert lines[-1] == "in time"
+
+
+def test_a_flood_of_lines_is_cut_and_counted() -> None:
+    now_s, lines = [0.0], list[str]()
+    throttle = Throttle(lines.append, lambda: now_s[0])
+    for number in range(BURST + 1000):
+        throttle(str(number))
+    assert lines == [str(number) for number in range(BURST)]
+    now_s[0] = 1.0
+    throttle("later")
+    assert lines[BURST:] == ["(1,000 lines left out: too many for a log)", "later"]
+    for _ in range(int(LINES_PER_S) + 5):
+        throttle("more")
+    throttle.close()
+    assert lines[-1] == "(6 lines left out: too many for a log)"

@@ -1,131 +1,80 @@
-"""The deployments, on a real Prefect server: made by the real command, with forms that check."""
+"""The deployments, as the real command makes them on a real server: with forms that check."""
 
 import json
-import os
-import re
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from service_harness import ROOT, Services
 
-ROOT = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
 FLOWS = ("build-and-train", "build-dataset", "train", "evaluate", "ablation")
-START_S = 90.0
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Start a server on a loopback port, make the work pool; yield what a client needs."""
-    folder = tmp_path_factory.mktemp("prefect")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    variables = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")},
-        "PREFECT_HOME": str(folder),
-        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "NO_COLOR": "1",
-    }
-    command = [str(BIN / "prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    with (folder / "server.log").open("w") as log:
-        server = subprocess.Popen([*command, "--no-ui"], env=variables, stdout=log, stderr=log)
-    try:
-        wait_for(f"{variables['PREFECT_API_URL']}/health", server)
-        pool = {"name": "graphmert", "type": "process", "base_job_template": {}}
-        httpx.post(f"{variables['PREFECT_API_URL']}/work_pools/", json=pool).raise_for_status()
-        yield variables
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-
-
-def wait_for(url: str, server: "subprocess.Popen[bytes]") -> None:
-    """Return when the server answers; fail where it ends or takes too long."""
-    end = time.monotonic() + START_S
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            if httpx.get(url).is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    pytest.fail(f"no Prefect server at {url}")
-
-
-@pytest.fixture(scope="module")
-def deployed(environment: dict[str, str]) -> str:
-    """Run `prefect deploy --all` in the checkout and return what it prints."""
-    return prefect(environment, "--no-prompt", "deploy", "--all").stdout
-
-
-def prefect(
-    environment: dict[str, str], *arguments: str, is_ok: bool = True
-) -> "subprocess.CompletedProcess[str]":
-    done = subprocess.run(
-        [str(BIN / "prefect"), *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode == 0) == is_ok, done.stdout + done.stderr
-    return done
-
-
-def deployment(environment: dict[str, str], name: str) -> dict[str, Any]:
-    url = f"{environment['PREFECT_API_URL']}/deployments/name/{name}/{name}"
-    return httpx.get(url).raise_for_status().json()
+def deployment(services: Services, name: str) -> Any:
+    return services.get(f"deployments/name/{name}/{name}")
 
 
 @pytest.mark.parametrize("name", FLOWS)
-def test_a_deployment_bears_its_flows_name(
-    environment: dict[str, str], deployed: str, name: str
-) -> None:
-    found = deployment(environment, name)
+def test_a_deployment_bears_its_flows_name(services: Services, name: str) -> None:
+    found = deployment(services, name)
     assert found["work_pool_name"] == "graphmert"
+    assert found["work_queue_name"] == ("cpu" if name == "build-dataset" else "gpu")
     assert found["enforce_parameter_schema"]
-    assert "pool" not in "".join(re.findall(r"(?i)warning.*", deployed))
 
 
-def test_no_path_of_this_machine_is_stored(environment: dict[str, str], deployed: str) -> None:
+def test_no_path_of_this_machine_is_stored(services: Services) -> None:
     for name in FLOWS:
-        assert str(ROOT) not in str(deployment(environment, name))
+        assert str(ROOT) not in str(deployment(services, name))
+
+
+def test_the_example_of_a_schedule_is_off(services: Services) -> None:
+    (schedule,) = deployment(services, "build-and-train")["schedules"]
+    assert schedule["schedule"]["cron"] == "0 3 * * 0"
+    assert not schedule["active"]
 
 
 @pytest.mark.parametrize("name", FLOWS)
-def test_every_parameter_says_what_it_is(
-    environment: dict[str, str], deployed: str, name: str
-) -> None:
-    schema = deployment(environment, name)["parameter_openapi_schema"]
+def test_every_parameter_says_what_it_is(services: Services, name: str) -> None:
+    schema = deployment(services, name)["parameter_openapi_schema"]
     assert schema["properties"]
     for parameter, form in schema["properties"].items():
         assert form.get("description"), parameter
-        assert form.get("type"), parameter
+        assert form.get("type") or form.get("anyOf"), parameter
         assert ("default" in form) == (parameter not in schema.get("required", [])), parameter
 
 
 @pytest.mark.parametrize(
     "wrong",
-    ["num_epochs=0", 'preset="huge"', "lambda_mlm=1.5", 'train=["networkx"]', "vocab_size=-1"],
+    [
+        "num_epochs=0",
+        'preset="huge"',
+        "lambda_mlm=1.5",
+        'train=["networkx"]',
+        'add_sources=["networkx"]',
+        "vocab_size=-1",
+        'start_from="nothing"',
+        "time_limit_s=-1",
+    ],
 )
-def test_a_wrong_parameter_is_refused_before_anything_runs(
-    environment: dict[str, str], deployed: str, wrong: str
-) -> None:
+def test_a_wrong_parameter_is_refused_before_anything_runs(services: Services, wrong: str) -> None:
     name, _, text = wrong.partition("=")
-    url = environment["PREFECT_API_URL"]
-    made_from = deployment(environment, "build-and-train")["id"]
-    parameters = {name: json.loads(text)}
+    made_from = deployment(services, "build-and-train")["id"]
+    num_runs = services.post("flow_runs/count")
     answer = httpx.post(
-        f"{url}/deployments/{made_from}/create_flow_run", json={"parameters": parameters}
+        f"{services.prefect_url}/deployments/{made_from}/create_flow_run",
+        json={"parameters": {name: json.loads(text)}},
     )
     assert answer.is_client_error
     assert name in answer.text
-    assert httpx.post(f"{url}/flow_runs/count", json={}).json() == 0
+    assert services.post("flow_runs/count") == num_runs
+
+
+def test_there_is_a_slot_for_each_gpu_and_an_automation_for_dead_runs(services: Services) -> None:
+    from flows.gpus import GPU_SLOTS, count_gpus  # noqa: PLC0415
+
+    limit = services.get(f"v2/concurrency_limits/{GPU_SLOTS}")
+    assert limit["limit"] == max(count_gpus(), 1)
+    (automation,) = services.post("automations/filter")
+    assert automation["enabled"]
+    assert automation["actions"][0]["state"] == "CRASHED"
+    assert "prefect.flow-run.heartbeat" in automation["trigger"]["expect"]

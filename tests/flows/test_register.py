@@ -1,20 +1,14 @@
 """The champion is evaluated again: on the same sources, through its own tokenizer."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import click
-import flask
 import pytest
 import torch
-from prefect.logging import disable_run_logger
 from tokenizers import Tokenizer
 
 import flows.register
-from flows.build_dataset import DatasetRequest, build
 from flows.child_process import CommandFailed
-from flows.evaluate import evaluate_checkpoint
+from flows.dataset_request import DatasetRequest
 from flows.register import ValidationData, evaluate_champion
 from graph_builder.dataset import open_dataset
 from graph_builder.tokenizer import fingerprint, load_tokenizer, save_tokenizer, train_tokenizer
@@ -25,32 +19,11 @@ from graphmert.tracking.registry import Version
 CHAMPION = Version("1", "run", {})
 
 
-@pytest.fixture(autouse=True)
-def steps_without_prefect(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let the tasks be the functions that they wrap: the same child processes, no server."""
-    monkeypatch.setattr(flows.register, "build", build.fn)
-    monkeypatch.setattr(flows.register, "evaluate_checkpoint", evaluate_checkpoint.fn)
-    with disable_run_logger():
-        yield
-
-
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> ValidationData:
+def data(small_dataset: tuple[DatasetRequest, Path]) -> ValidationData:
     """A small data set with a tokenizer of its own."""
-    folder = tmp_path_factory.mktemp("data")
-    files = {
-        "train": Path(click.__file__).parent / "globals.py",
-        "validation": Path(flask.__file__).parent / "sessions.py",
-        "test": Path(flask.__file__).parent / "views.py",
-    }
-    for split, file in files.items():
-        (folder / split).mkdir()
-        shutil.copy(file, folder / split)
-    specs = {split: (f"path:{folder / split}",) for split in files}
-    request = DatasetRequest(specs["train"], specs["validation"], specs["test"], vocab_size=400)
-    with disable_run_logger():
-        built = build.fn(request, folder / "built")
-    return ValidationData(Path(built.path), request)
+    request, path = small_dataset
+    return ValidationData(path, request)
 
 
 def champion_with(tokenizer: Tokenizer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +39,7 @@ def test_with_the_same_tokenizer_it_reads_the_data_set_itself(
 ) -> None:
     dataset = open_dataset(data.path)
     champion_with(load_tokenizer(dataset.tokenizer_path), tmp_path / "model", monkeypatch)
-    report = evaluate_champion(CHAMPION, data, tmp_path / "work")
+    report = evaluate_champion(CHAMPION, data, tmp_path / "work", print)
     assert report.num_windows == dataset.manifest.num_windows("validation")
     assert not (tmp_path / "work" / "validation").exists()
 
@@ -77,7 +50,7 @@ def test_with_another_tokenizer_it_reads_the_same_sources_through_its_own(
     text = (data.path / "manifest.json").read_text()
     tokenizer = train_tokenizer([text], 350)
     champion_with(tokenizer, tmp_path / "model", monkeypatch)
-    report = evaluate_champion(CHAMPION, data, tmp_path / "work")
+    report = evaluate_champion(CHAMPION, data, tmp_path / "work", print)
     mine, given = open_dataset(tmp_path / "work" / "validation").manifest, open_dataset(data.path)
     assert mine.tokenizer.fingerprint == fingerprint(tokenizer)
     assert mine.tokenizer.fingerprint != given.manifest.tokenizer.fingerprint
@@ -95,5 +68,5 @@ def test_one_that_cannot_be_read_says_so_in_one_line(
     champion_with(tokenizer, tmp_path / "model", monkeypatch)
     (tmp_path / "model" / "model.safetensors").write_bytes(b"no weights")
     with pytest.raises(CommandFailed) as caught:
-        evaluate_champion(CHAMPION, data, tmp_path / "work")
+        evaluate_champion(CHAMPION, data, tmp_path / "work", print)
     assert len(str(caught.value).splitlines()) == 1

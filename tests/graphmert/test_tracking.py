@@ -1,23 +1,30 @@
 """Metrics reach the file always and a real MLflow store when there is one, and never raise."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from graph_builder.dataset import open_dataset
 from graphmert.evaluation.report import EvaluationReport
+from graphmert.models.loading import load_model
+from graphmert.tracking.checkpoints import log_checkpoints
 from graphmert.tracking.run import (
     end_run,
+    find_runs,
     flatten,
     log_dataset,
     log_evaluation,
     log_loss_curves,
+    reopen_run,
+    running_runs,
     start_run,
 )
 from graphmert.tracking.store import open_client
-from graphmert.tracking.tracker import open_tracker, read_metrics, replay
+from graphmert.tracking.tracker import Tracker, complete_metrics, open_tracker, read_metrics
 
 
 def history(run_id: str, name: str) -> list[tuple[int, float]]:
@@ -71,13 +78,14 @@ def test_a_resumed_file_drops_what_will_be_done_again(tmp_path: Path) -> None:
     assert [line["loss"] for line in read_metrics(path)] == [0, 1, 2, 3, 40]
 
 
-def test_an_unreachable_server_neither_raises_nor_blocks_and_can_be_replayed(
+def test_an_unreachable_server_neither_raises_nor_blocks_and_the_run_is_completed_later(
     tmp_path: Path,
     mlflow_store: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> None:
-    run_id = start_run("replayed")
+    run_id = start_run("completed")
+    open_client().log_metric(run_id, "loss", 1.0, step=0)  # what arrived before the server went
     started_s = time.monotonic()
     with monkeypatch.context() as away:
         away.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # the discard port: nobody there
@@ -89,8 +97,21 @@ def test_an_unreachable_server_neither_raises_nor_blocks_and_can_be_replayed(
         tracker.close()
     assert time.monotonic() - started_s < 15
     assert "next try in" in capsys.readouterr().err
-    replay(tmp_path / "metrics.jsonl", run_id)
-    assert history(run_id, "loss") == [(step, 1.0 / (step + 1)) for step in range(50)]
+    for _ in range(2):
+        complete_metrics(tmp_path / "metrics.jsonl", run_id)
+        assert history(run_id, "loss") == [(step, 1.0 / (step + 1)) for step in range(50)]
+
+
+def test_a_run_is_found_by_a_tag_and_opened_again(mlflow_store: Path) -> None:
+    assert find_runs("flow", "one") == {}
+    run_id = start_run("found", {"flow": "one"})
+    assert run_id in running_runs()
+    end_run(run_id, "FAILED")
+    assert run_id not in running_runs()
+    assert list(find_runs("flow", "one")) == [run_id]
+    reopen_run(run_id, {"try": "2"})
+    assert running_runs()[run_id]["try"] == "2"
+    end_run(run_id)
 
 
 def test_nested_parameters_become_flat_strings() -> None:
@@ -142,3 +163,29 @@ def test_a_data_set_is_an_input_of_the_run_with_its_digest_and_columns(
     assert {"root_ids", "triple_relations"} <= {column["name"] for column in columns}
     sources = json.loads(data_input.dataset.source)["sources"]
     assert {each["source"] for each in sources} == {each.source for each in manifest.sources}
+
+
+def test_a_checkpoint_is_a_model_at_its_step_with_the_metrics_of_that_step(
+    tmp_path: Path, mlflow_store: Path, small_dataset: Path, tiny_checkpoint: Path
+) -> None:
+    run_id = start_run("with checkpoints")
+    log_dataset(run_id, small_dataset)
+    tracker = Tracker(tmp_path / "metrics.jsonl", run_id)
+    for step in (0, 4, 8):
+        tracker.log_metrics({"validation/mlm_loss": 9.0 - step, "train/mlm_loss": 1.0}, step)
+    tracker.close()
+    for step in (4, 8):
+        shutil.copytree(tiny_checkpoint, tmp_path / "checkpoints" / f"step-{step:07d}")
+    log_checkpoints(run_id, tmp_path, leave_out=tmp_path / "checkpoints" / "step-0000008")
+
+    client = open_client()
+    (output,) = client.get_run(run_id).outputs.model_outputs
+    model = client.get_logged_model(output.model_id)
+    assert (output.step, str(model.status)) == (4, "READY")
+    (metric,) = model.metrics
+    assert (metric.key, metric.value, metric.step) == ("validation/mlm_loss", 5.0, 4)
+    assert open_dataset(small_dataset).digest.startswith(metric.dataset_digest)
+    assert history(run_id, "validation/mlm_loss") == [(0, 9.0), (4, 5.0), (8, 1.0)]
+    folder = Path(mlflow.artifacts.download_artifacts(f"models:/{output.model_id}"))
+    stored, original = load_model(folder).state_dict(), load_model(tiny_checkpoint).state_dict()
+    assert all(stored[name].equal(original[name]) for name in original)
