@@ -64,10 +64,10 @@ def build_dataset(
         }
         reports = _build_sources(tasks, run, say)
         newcomers = [
-            Newcomer(keys[key], key, [task.shard_path for task in each], reports[key])
+            Newcomer(keys[key], key, [task.windows_path for task in each], reports[key])
             for key, each in tasks.items()
         ]
-        manifest = assemble(plan, kept, newcomers, tokenizer)
+        manifest = assemble(plan, kept, newcomers, tokenizer, run)
     return BuildSummary(Dataset(settings.output, manifest), is_reused=False)
 
 
@@ -85,8 +85,7 @@ def _tasks(
             revision=source.revision,
             tokenizer_path=tokenizer.path,
             settings=plan.settings.chain_settings,
-            shard_format=tokenizer.shard_format(plan.settings.layout),
-            shard_path=folder.shard(key, number),
+            windows_path=folder.windows(key, number),
             report_path=folder.report(key, number),
         )
         for number, batch in enumerate(file_batches(source, plan.parsed_cache))

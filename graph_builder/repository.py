@@ -44,6 +44,7 @@ class Repository:
 
     def with_files(self, files: Iterable[FileFacts]) -> "Repository":
         """Return the repository with more of some files, of which it has the outline so far."""
+        _ = self._places  # for all of them, the same
         fuller = copy(self)
         replaced = {self._at[facts.path]: facts for facts in files}
         fuller.files = tuple(replaced.get(at, facts) for at, facts in enumerate(self.files))
