@@ -12,6 +12,7 @@ from prefect import flow, get_run_logger, task
 
 from flows.child_process import CommandFailed, run_module
 from flows.defaults import TEST_SOURCES, TRAIN_SOURCES, VALIDATION_SOURCES, VOCAB_SIZE
+from flows.mapped_build import builder_module
 from flows.parameters import SourceSpecs, VocabularySize
 from graph_builder.dataset import open_dataset
 from graph_builder.manifest import MANIFEST_NAME, canonical_sha256
@@ -64,9 +65,7 @@ def should_retry(task: Any, run: Any, state: Any) -> bool:
 def build(request: DatasetRequest, folder: Path) -> BuiltDataset:
     """Build the data set in `folder`, or find it there as it is to be."""
     before = manifest_time(folder)
-    run_module(
-        "graph-builder", "graph_builder.cli", arguments(request, folder), get_run_logger().info
-    )
+    run_module("graph-builder", builder_module(), arguments(request, folder), get_run_logger().info)
     dataset = open_dataset(folder)
     return BuiltDataset(str(folder), dataset.digest, is_reused=before == manifest_time(folder))
 
