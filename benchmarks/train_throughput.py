@@ -46,7 +46,7 @@ from graphmert.training.losses import NO_LABEL
 from graphmert.training.passes import passes_of_updates
 from graphmert.training.settings import RunSettings, TrainSettings
 from graphmert.training.trainer import TrainingRun, save, train_epoch, validate
-from graphmert.training.update import make_optimizer, summed_token_loss, update
+from graphmert.training.update import SummedLosses, make_optimizer, summed_token_loss, update
 
 BATCH_SIZE = 512  # windows of an update
 # The host queues an update of any size in some 50 ms: smaller models need more windows a time.
@@ -238,7 +238,7 @@ def measure(
     torch.compiler.reset()
     model, settings = variant.model(vocab_size), TrainSettings(batch_size=variant.batch_size)
     optimizer = make_optimizer(model, settings)
-    token_loss = compile_model(model) if variant.is_packed else summed_token_loss
+    losses = SummedLosses(model, compile_model(model) if variant.is_packed else summed_token_loss)
     autocast = torch.autocast("cuda", torch.bfloat16)
     updates = update_rows(table, variant, vocab_size)
     torch.cuda.reset_peak_memory_stats()
@@ -250,7 +250,7 @@ def measure(
                 times.append(time.perf_counter())
             rows = next(updates)
             works.append(rows)
-            update(model, optimizer, [rows], settings, autocast, token_loss)
+            update(losses, optimizer, [rows], settings, autocast)
         torch.cuda.synchronize()
         times.append(time.perf_counter())
     work = mean_work([work_of(rows) for rows in works[num_warmup:]])
@@ -320,11 +320,12 @@ def is_reproducible(table: WindowTable, vocab_size: int) -> bool:
     ends = []
     for _ in range(2):
         model, settings = variant.model(vocab_size), TrainSettings(batch_size=variant.batch_size)
-        optimizer, token_loss = make_optimizer(model, settings), compile_model(model)
+        optimizer = make_optimizer(model, settings)
+        losses = SummedLosses(model, compile_model(model))
         updates = update_rows(table, variant, vocab_size)
         torch.manual_seed(1)
         for _ in range(3):
-            update(model, optimizer, [next(updates)], settings, autocast, token_loss)
+            update(losses, optimizer, [next(updates)], settings, autocast)
         ends.append({name: weight.detach().clone() for name, weight in model.named_parameters()})
     unlike = [name for name, weight in ends[0].items() if not torch.equal(weight, ends[1][name])]
     print("weights that differ:", unlike[:8], len(unlike), flush=True)
@@ -380,7 +381,7 @@ def train_epochs(sample: Path, train: WindowTable, num_epochs: int) -> dict[str,
             run.progress.epoch, run.progress.batch = epoch, 0
             timed("train", lambda: train_epoch(run, lambda: False))
             timed("validate", lambda: validate(run))
-        timed("checkpoint", lambda: save(run))
+        timed("checkpoint", lambda: (save(run), run.writer.wait()))
         run.close()
     return seconds
 
@@ -390,14 +391,15 @@ def profile_table(table: WindowTable, vocab_size: int) -> str:
     torch.compiler.reset()
     variant, autocast = Variant("codebert", BATCH_SIZE), torch.autocast("cuda", torch.bfloat16)
     model, settings = variant.model(vocab_size), TrainSettings(batch_size=BATCH_SIZE)
-    optimizer, token_loss = make_optimizer(model, settings), compile_model(model)
+    optimizer = make_optimizer(model, settings)
+    losses = SummedLosses(model, compile_model(model))
     updates = update_rows(table, variant, vocab_size)
     for _ in range(8):
-        update(model, optimizer, [next(updates)], settings, autocast, token_loss)
+        update(losses, optimizer, [next(updates)], settings, autocast)
     torch.cuda.synchronize()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         for _ in range(3):
-            update(model, optimizer, [next(updates)], settings, autocast, token_loss)
+            update(losses, optimizer, [next(updates)], settings, autocast)
         torch.cuda.synchronize()
     events = [event for event in profile.key_averages() if event.self_device_time_total > 0]
     events.sort(key=lambda event: -event.self_device_time_total)

@@ -23,9 +23,12 @@ FOLDERS = {
 # Files that are not Python, and say here what they are.
 OTHERS = {
     "docs/chain-graph.md": "the chain graph on one page, with an example",
+    "docs/evaluation.md": "what a checkpoint is asked, of what, and beside which baselines",
     "docs/pipeline.md": "the steps of build-and-train, exit codes, the gate, where things are",
     "docs/relations.md": "the exact rules of the twelve relations",
+    "docs/repository-graph.md": "the graph of names across files, its columns, from Python",
     "docs/data-flow.svg": "the picture above",
+    "graph_builder/stdlib_names.txt": "the standard library's classes, one module a line",
     "flows/logging.yml": "what a terminal shows of a run",
     "docker/Dockerfile": "an image with the project and its environment",
     "docker/compose.yaml": "Prefect server, MLflow server and worker",

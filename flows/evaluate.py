@@ -32,7 +32,14 @@ def evaluate_checkpoint(
     run_module(
         "graphmert-evaluate",
         "graphmert.evaluation.cli",
-        [str(checkpoint), str(data_path), "--split", split, "--output", str(report_path)],
+        [
+            *map(str, (checkpoint, data_path)),
+            "--split",
+            split,
+            "--output",
+            str(report_path),
+            "--tasks",
+        ],
         get_run_logger().info,
     )
     return Evaluation(str(report_path), split)

@@ -26,7 +26,7 @@ from graph_builder.relations import (
     RETURNS,
 )
 from graph_builder.repository import Repository
-from graph_builder.resolution import EntityKind
+from graph_builder.resolution import Entity, EntityKind
 
 # A name that is several of these is the first of them.
 KINDS: Final = ("module", "class", "function", "field", "parameter", "variable", "type")
@@ -55,7 +55,7 @@ class GraphEntity(NamedTuple):
 
     name: str  # qualified where that is known
     kind: str  # one of KINDS
-    is_defined: bool  # in a file of this repository
+    path: str = ""  # the file that defines it; empty: none of this repository
 
 
 def bound_names(facts: FileFacts) -> Bound:
@@ -86,8 +86,9 @@ class FileEntities:
         if triple.relation == FLOWS_TO:
             head = self._value(triple.head, triple.site)
             if triple in self._passed_to:
-                name = f"{self._passed_to[triple]}.{triple.tail}"
-                return head, GraphEntity(name, "parameter", True)
+                function = self._passed_to[triple]
+                name = f"{self._repository.qualified_name(function)}.{triple.tail}"
+                return head, GraphEntity(name, "parameter", self._path_of(function))
             return head, self._value(triple.tail, triple.site)
         return self._head(triple), self._tail(triple)
 
@@ -104,7 +105,8 @@ class FileEntities:
         kind = _TAIL_KINDS[triple.relation]
         if triple.relation in _MEMBERS:
             owner = self._by_name_start.get(triple.head_start, -1)
-            return GraphEntity(f"{self._definition(owner).name}.{triple.tail}", kind, True)
+            owned = f"{self._definition(owner).name}.{triple.tail}"
+            return GraphEntity(owned, kind, self._facts.path)
         return self._led_to(triple.tail, triple.tail_start, triple.tail_end, kind)
 
     def _led_to(self, name: str, start: int, end: int, kind: str) -> GraphEntity:
@@ -112,22 +114,25 @@ class FileEntities:
         target = self._targets.get((start, end))
         found = None if target is None else self._repository.resolve(self._facts.path, target)
         if found is None:
-            return GraphEntity(name, kind, False)
+            return GraphEntity(name, kind)
         if found.kind == EntityKind.OUTSIDE:
             is_class = self._repository.is_class(found.name)
-            return GraphEntity(found.name, "class" if is_class else kind, False)
-        if found.kind == EntityKind.OPAQUE_CLASS:
-            return GraphEntity(found.name, "class", True)
-        if found.kind == EntityKind.VARIABLE:
-            return GraphEntity(found.name, "variable", True)
+            return GraphEntity(found.name, "class" if is_class else kind)
+        path = self._path_of(found)
+        if found.kind in (EntityKind.VARIABLE, EntityKind.OPAQUE_CLASS):
+            kind = "variable" if found.kind == EntityKind.VARIABLE else "class"
+            return GraphEntity(found.name, kind, path)
         kind = ("module", "class", "function")[found.kind]
-        return GraphEntity(self._repository.qualified_name(found), kind, True)
+        return GraphEntity(self._repository.qualified_name(found), kind, path)
+
+    def _path_of(self, entity: Entity) -> str:
+        return self._repository.files[entity.file].path
 
     def _definition(self, index: int) -> GraphEntity:
         if index < 0:
-            return GraphEntity(self._facts.module, "module", True)
+            return GraphEntity(self._facts.module, "module", self._facts.path)
         definition = self._facts.definitions[index]
-        return GraphEntity(definition.qualified_name, definition.kind, True)
+        return GraphEntity(definition.qualified_name, definition.kind, self._facts.path)
 
     def _typed(self, triple: Triple) -> GraphEntity:
         """Return the head of a `has_type`: of `self.x: T` it is `x` alone."""
@@ -151,7 +156,7 @@ class FileEntities:
         for path, definition in self._repository.linearized(self._facts.path, at):
             if member in self._bound[path][definition]:
                 return self._binding(path, definition, member)
-        return GraphEntity(f"{self._definition(at).name}.{member}", "field", False)
+        return GraphEntity(f"{self._definition(at).name}.{member}", "field")
 
     def _visible(self, name: str, innermost: int) -> GraphEntity:
         """Return what `name` is bound to where the code of a definition looks for it."""
@@ -163,12 +168,12 @@ class FileEntities:
             at = self._facts.definitions[at].parent
         if name in self._bound[self._facts.path][at]:
             return self._binding(self._facts.path, at, name)
-        return GraphEntity(name, "variable", False)
+        return GraphEntity(name, "variable")
 
     def _binding(self, path: str, definition: int, name: str) -> GraphEntity:
         facts = self._repository.file(path)
         owner = facts.definitions[definition].qualified_name if definition >= 0 else facts.module
-        return GraphEntity(f"{owner}.{name}", self._bound[path][definition][name], True)
+        return GraphEntity(f"{owner}.{name}", self._bound[path][definition][name], path)
 
     def _enclosing(self, site: int) -> int:
         """Return the innermost definition that holds the byte `site`; -1: the module."""

@@ -25,8 +25,8 @@ from graph_builder.whole_file import whole_file
 from graph_builder.whole_folder import whole_folder
 
 GRAPHML: Final = ".graphml"
-NODE_SCHEMA: Final = pa.schema(  # is_defined: by a file of the repository
-    {"name": pa.string(), "kind": pa.string(), "is_defined": pa.bool_()}
+NODE_SCHEMA: Final = pa.schema(  # path: of the file that defines it, empty where none does
+    {"name": pa.string(), "kind": pa.string(), "path": pa.string()}
 )
 EDGE_SCHEMA: Final = pa.schema(  # count: places that state it
     {"head": pa.string(), "relation": pa.string(), "tail": pa.string(), "count": pa.int32()}
@@ -45,7 +45,7 @@ def graph_tables(repository: Repository) -> GraphTables:
     edges: Counter[tuple[str, str, str]] = Counter()
     bound = {facts.path: bound_names(facts) for facts in repository.files}
     for facts in repository.files:
-        module = GraphEntity(facts.module, "module", True)
+        module = GraphEntity(facts.module, "module", facts.path)
         nodes[module.name] = module
         entities = FileEntities(repository, facts.path, bound)
         for triple in repository.triples(facts.path):
@@ -56,9 +56,9 @@ def graph_tables(repository: Repository) -> GraphTables:
     return _tables(nodes, edges)
 
 
-def _rank(entity: GraphEntity) -> tuple[bool, int]:
+def _rank(entity: GraphEntity) -> tuple[bool, int, str]:
     """Order what is said of one name: whoever defines it knows best what it is."""
-    return not entity.is_defined, KINDS.index(entity.kind)
+    return not entity.path, KINDS.index(entity.kind), entity.path
 
 
 def to_networkx(tables: GraphTables) -> nx.MultiDiGraph:

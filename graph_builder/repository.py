@@ -105,14 +105,13 @@ class Repository:
         )
         return frozenset(entity.name for entity in found if entity is not None and entity.name)
 
-    def passed_on(self, path: str) -> Iterator[tuple[Triple, str]]:
+    def passed_on(self, path: str) -> Iterator[tuple[Triple, Entity]]:
         """Yield each flow from an argument to a parameter, and the function that has it."""
         at = self._at[path]
         for call in self.files[at].calls:
             entity = self._resolver.resolve(at, call.target) if call.arguments else None
             if entity is not None:
-                for triple, function in self._passed(at, call, entity):
-                    yield triple, self.qualified_name(function)
+                yield from self._passed(at, call, entity)
 
     def _passed(self, at: int, call: CallSite, entity: Entity) -> Iterator[tuple[Triple, Entity]]:
         """Yield a flow from each argument to the parameter that it binds to, and its function."""

@@ -5,6 +5,7 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
+from graph_builder.errors import UserError
 from graph_builder.stats import Statistics
 from graph_builder.stats_plots import plots
 from graph_builder.summary import counts_text, sum_counts, unplaced_by_reason
@@ -28,7 +29,9 @@ thead th { border-bottom: 1px solid #888 }
 
 
 def write_page(statistics: Statistics, path: Path) -> None:
-    """Write the page, whole or not at all."""
+    """Write the page, whole or not at all; raise UserError where `path` is a folder."""
+    if path.is_dir():
+        raise UserError(f"{path}: a folder: name a file for the page")
     write_whole(path, "\n".join(_lines(statistics)).encode())
 
 

@@ -5,7 +5,8 @@
 prints JSON Lines, an object a triple that the parser found. For each the model is asked twice, with
 nothing else masked: for its relation, and for the text of its leaves. A score is a probability; of
 a text, the geometric mean over its tokens. The text comes from the head that was trained on the
-window's own tokens alone, so by default it is a much weaker guess than the relation.
+window's own tokens alone, so by default it is a much weaker guess than the relation. With
+`--triples` the objects are triples, best first, the parser's and new ones (`ranked_triples.py`).
 """
 
 import argparse
@@ -239,9 +240,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         return _complain(error)
     exit_code = 0
+    show = _print_triples if options.triples else _predict_file
     for path in options.files:
         try:
-            _predict_file(code_model, path)
+            show(code_model, path)
         except BrokenPipeError:  # the reader has seen enough, as `head` has
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return exit_code
@@ -250,9 +252,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return exit_code
 
 
+def _print_triples(code_model: CodeModel, path: str) -> None:
+    from graphmert.ranked_triples import rank_triples  # noqa: PLC0415 (it asks this module)
+
+    for triple in rank_triples(code_model, *_read(path)):
+        print(json.dumps(triple.to_json(), ensure_ascii=False), flush=True)
+
+
+def _read(path: str) -> tuple[bytes, str]:
+    """Return the code and what it is called."""
+    return (sys.stdin.buffer.read(), "<stdin>") if path == "-" else (Path(path).read_bytes(), path)
+
+
 def _predict_file(code_model: CodeModel, path: str) -> None:
-    code = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-    name = "<stdin>" if path == "-" else path
+    code, name = _read(path)
     relations = predict_relations(code_model, code, name)
     for relation, text in zip(relations, predict_texts(code_model, code, name), strict=True):
         print(json.dumps(relation.to_json() | text.to_json(), ensure_ascii=False), flush=True)
@@ -272,6 +285,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("checkpoint", help="folder of a checkpoint")
     parser.add_argument("files", nargs="+", metavar="FILE", help="Python file; - is standard input")
+    parser.add_argument(
+        "--triples",
+        action="store_true",
+        help="print ranked triples, each found by the parser or new",
+    )
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1 ..")
     return parser
 

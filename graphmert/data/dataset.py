@@ -93,7 +93,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         raise UserError(f"{path}: no tokenizer can be read there ({error})") from error
 
 
-def mask_token_id(tokenizer: Tokenizer, folder: Path) -> int:
+def mask_token_id(tokenizer: Tokenizer, folder: Path | str) -> int:
     """Return the id of <mask>; raise UserError where the tokenizer has none."""
     token_id = tokenizer.token_to_id(MASK_TOKEN)
     if token_id is None:

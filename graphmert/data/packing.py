@@ -1,8 +1,8 @@
 """From a masked ragged batch to rows of real tokens, as the model reads them.
 
 Legend: W windows, R roots, F leaves, T triples of the batch; B rows of N tokens, E edges a row,
-M labelled roots. A window is never cut: its roots stand in order, then its visible leaves. Hidden
-leaves take no place at all.
+M labelled roots, M' labelled leaves. A window is never cut: its roots stand in order, then its
+visible leaves, or the facts as text. Hidden leaves take no place at all.
 """
 
 from dataclasses import dataclass, replace
@@ -11,6 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from graphmert.data.fact_text import fact_tokens
 from graphmert.data.windows import RaggedBatch
 from graphmert.models.inputs import GraphInputs
 from graphmert.training.losses import NO_LABEL
@@ -27,6 +28,8 @@ class PackedRows:
     mlm_labels: Tensor  # (M,) token ids
     relation_labels: Tensor  # (B, E) 0 .. K - 1, NO_LABEL where nothing is asked
     edge_triples: Tensor  # (B, E) index into T; -1 no edge
+    tail_tokens: Tensor  # (M',) place of each labelled leaf in the flat rows
+    tail_labels: Tensor  # (M',) token ids
 
     def to(self, device: torch.device | str) -> Self:
         tensors = {
@@ -36,6 +39,15 @@ class PackedRows:
         }
         return replace(self, inputs=self.inputs.to(device), **tensors)
 
+    def without_labels(self) -> Self:
+        """Return the same rows with nothing asked of them."""
+        return replace(
+            self,
+            mlm_labels=torch.full_like(self.mlm_labels, NO_LABEL),
+            relation_labels=torch.full_like(self.relation_labels, NO_LABEL),
+            tail_labels=torch.full_like(self.tail_labels, NO_LABEL),
+        )
+
 
 def pack(batch: RaggedBatch, masked: MaskedBatch, row_length: int | None = None) -> PackedRows:
     """Put each window in a row of its own, as long as the longest (`row_length` None), or several
@@ -43,35 +55,94 @@ def pack(batch: RaggedBatch, masked: MaskedBatch, row_length: int | None = None)
 
     Raises ValueError for a window longer than `row_length`.
     """
-    leaves = (~masked.leaf_is_hidden).nonzero().flatten()
-    places = _place(batch, leaves, row_length)
-    triples = batch.leaf_triples[leaves]
+    return _pack(batch, masked, _followers(batch, masked), row_length)
+
+
+def pack_one_row(batch: RaggedBatch, masked: MaskedBatch) -> PackedRows:
+    """Put all windows in one row, in order."""
+    followers = _followers(batch, masked)
+    return _pack(batch, masked, followers, len(batch.root_ids) + len(followers.ids))
+
+
+def _pack(
+    batch: RaggedBatch, masked: MaskedBatch, followers: "_Followers", row_length: int | None
+) -> PackedRows:
+    places = _place(batch, followers, row_length)
+    triples = batch.leaf_triples[followers.leaves]
     mlm_roots = (masked.mlm_labels != NO_LABEL).nonzero().flatten()
+    tails, tail_labels = _labelled_leaves(masked, followers.leaves)
     return PackedRows(
-        inputs=_graph_inputs(batch, masked, leaves, places),
+        inputs=_graph_inputs(batch, masked, followers, places),
         mlm_tokens=places.roots[mlm_roots],
         mlm_roots=mlm_roots,
         mlm_labels=masked.mlm_labels[mlm_roots],
         relation_labels=places.spread_edges(masked.relation_labels[triples], NO_LABEL),
         edge_triples=places.spread_edges(triples, -1),
+        tail_tokens=places.followers[tails],
+        tail_labels=tail_labels,
     )
 
 
 @dataclass(frozen=True)
+class _Followers:
+    """What stands after a window's roots, window by window: F' visible leaves, or facts as text."""
+
+    windows: Tensor  # (F',)
+    ids: Tensor  # (F',)
+    position_ids: Tensor  # (F',)
+    root_index: Tensor  # (F',)
+    leaf_slot: Tensor  # (F',) -1: no leaf
+    leaves: Tensor  # (F',) index into F; empty for text
+
+
+def _followers(batch: RaggedBatch, masked: MaskedBatch) -> _Followers:
+    if batch.fact_words is not None:
+        text = fact_tokens(batch, masked)
+        return _Followers(
+            windows=text.windows,
+            ids=text.ids,
+            position_ids=text.root_index,
+            root_index=text.root_index,
+            leaf_slot=torch.full_like(text.ids, -1),
+            leaves=text.ids[:0],
+        )
+    leaves = (~masked.leaf_is_hidden).nonzero().flatten()
+    slots, owner_index = batch.leaf_slots[leaves], batch.root_index[batch.leaf_roots[leaves]]
+    layout = batch.layout
+    return _Followers(
+        windows=batch.leaf_windows[leaves],
+        ids=masked.leaf_input_ids[leaves],
+        position_ids=layout.num_roots + layout.leaves_per_root * owner_index + slots,
+        root_index=owner_index,
+        leaf_slot=slots,
+        leaves=leaves,
+    )
+
+
+def _labelled_leaves(masked: MaskedBatch, leaves: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which of the visible leaves have a label, and the labels, (M',) each."""
+    if masked.leaf_labels is None:
+        return leaves[:0], leaves[:0]
+    labels = masked.leaf_labels[leaves]
+    tails = (labels != NO_LABEL).nonzero().flatten()
+    return tails, labels[tails]
+
+
+@dataclass(frozen=True)
 class _Places:
-    """Where tokens and edges stand. F' visible leaves, each of them one edge."""
+    """Where tokens and edges stand. A visible leaf is one edge, text is none."""
 
     num_rows: int  # B
     row_length: int  # N
     edges_per_row: int  # E
     roots: Tensor  # (R,) in the flat (B * N) rows
-    leaves: Tensor  # (F',) likewise
-    edges: Tensor  # (F',) in the flat (B * E) edges
+    followers: Tensor  # (F',) likewise
+    edges: Tensor  # (edges,) in the flat (B * E) edges
 
-    def spread_tokens(self, of_roots: Tensor, of_leaves: Tensor, nothing: int) -> Tensor:
-        """Return (B, N): values of roots and leaves at their places, `nothing` elsewhere."""
+    def spread_tokens(self, of_roots: Tensor, of_followers: Tensor, nothing: int) -> Tensor:
+        """Return (B, N): values of roots and followers at their places, `nothing` elsewhere."""
         flat = of_roots.new_full((self.num_rows * self.row_length,), nothing)
-        flat[self.roots], flat[self.leaves] = of_roots, of_leaves
+        flat[self.roots], flat[self.followers] = of_roots, of_followers
         return flat.view(self.num_rows, self.row_length)
 
     def spread_edges(self, values: Tensor, nothing: int) -> Tensor:
@@ -81,25 +152,26 @@ class _Places:
         return flat.view(self.num_rows, self.edges_per_row)
 
 
-def _place(batch: RaggedBatch, leaves: Tensor, row_length: int | None) -> _Places:
-    windows = batch.leaf_windows[leaves]
+def _place(batch: RaggedBatch, followers: _Followers, row_length: int | None) -> _Places:
+    windows = followers.windows
     num_roots = torch.bincount(batch.root_windows, minlength=batch.num_windows)
-    num_leaves = torch.bincount(windows, minlength=batch.num_windows)
-    rows, offsets, row_length = _rows_of_windows(num_roots + num_leaves, row_length)
+    num_followers = torch.bincount(windows, minlength=batch.num_windows)
+    rows, offsets, row_length = _rows_of_windows(num_roots + num_followers, row_length)
     num_rows = int(rows[-1]) + 1 if len(rows) else 0
     firsts = rows * row_length + offsets  # (W,)
-    order = torch.arange(len(leaves), device=leaves.device)
-    leaf_ranks = order - (num_leaves.cumsum(0) - num_leaves)[windows]
-    num_edges = torch.bincount(rows[windows], minlength=num_rows)
-    edge_ranks = order - (num_edges.cumsum(0) - num_edges)[rows[windows]]
+    order = torch.arange(len(windows), device=windows.device)
+    ranks = order - (num_followers.cumsum(0) - num_followers)[windows]
+    edge_rows = rows[batch.leaf_windows[followers.leaves]]
+    num_edges = torch.bincount(edge_rows, minlength=num_rows)
+    edge_ranks = order[: len(edge_rows)] - (num_edges.cumsum(0) - num_edges)[edge_rows]
     edges_per_row = int(num_edges.max()) if num_rows else 0
     return _Places(
         num_rows=num_rows,
         row_length=row_length,
         edges_per_row=edges_per_row,
         roots=firsts[batch.root_windows] + batch.root_index,
-        leaves=(firsts + num_roots)[windows] + leaf_ranks,
-        edges=rows[windows] * edges_per_row + edge_ranks,
+        followers=(firsts + num_roots)[windows] + ranks,
+        edges=edge_rows * edges_per_row + edge_ranks,
     )
 
 
@@ -123,22 +195,21 @@ def _rows_of_windows(num_tokens: Tensor, row_length: int | None) -> tuple[Tensor
 
 
 def _graph_inputs(
-    batch: RaggedBatch, masked: MaskedBatch, leaves: Tensor, places: _Places
+    batch: RaggedBatch, masked: MaskedBatch, followers: _Followers, places: _Places
 ) -> GraphInputs:
-    layout, owners = batch.layout, batch.leaf_roots[leaves]
-    triples, slots = batch.leaf_triples[leaves], batch.leaf_slots[leaves]
-    owner_index = batch.root_index[owners]
-    leaf_positions = layout.num_roots + layout.leaves_per_root * owner_index + slots
+    owners, triples = batch.leaf_roots[followers.leaves], batch.leaf_triples[followers.leaves]
     no_slot = torch.full_like(batch.root_index, -1)
+    is_leaf = (followers.leaf_slot >= 0).long()
     in_row = places.roots % max(1, places.row_length)
+    edge_leaf = places.followers[: len(followers.leaves)] % max(1, places.row_length)
     return GraphInputs(
-        input_ids=places.spread_tokens(masked.root_input_ids, masked.leaf_input_ids[leaves], 0),
-        position_ids=places.spread_tokens(batch.root_index, leaf_positions, 0),
-        token_type_ids=places.spread_tokens(no_slot + 1, torch.ones_like(leaves), 0),
-        window_index=places.spread_tokens(batch.root_windows, batch.leaf_windows[leaves], -1),
-        root_index=places.spread_tokens(batch.root_index, owner_index, 0),
-        leaf_slot=places.spread_tokens(no_slot, slots, -1),
-        edge_leaf=places.spread_edges(places.leaves % max(1, places.row_length), -1),
+        input_ids=places.spread_tokens(masked.root_input_ids, followers.ids, 0),
+        position_ids=places.spread_tokens(batch.root_index, followers.position_ids, 0),
+        token_type_ids=places.spread_tokens(no_slot + 1, is_leaf, 0),
+        window_index=places.spread_tokens(batch.root_windows, followers.windows, -1),
+        root_index=places.spread_tokens(batch.root_index, followers.root_index, 0),
+        leaf_slot=places.spread_tokens(no_slot, followers.leaf_slot, -1),
+        edge_leaf=places.spread_edges(edge_leaf, -1),
         edge_root=places.spread_edges(in_row[owners], 0),
         edge_head_start=places.spread_edges(in_row[batch.triple_head_starts[triples]], 0),
         edge_head_length=places.spread_edges(batch.triple_head_lengths[triples], 1),

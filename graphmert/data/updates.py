@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from graphmert.data.packing import PackedRows, pack
+from graphmert.data.packing import PackedRows, pack_one_row
 from graphmert.data.windows import WindowTable
 from graphmert.models.inputs import EdgeRuns, GraphInputs
 from graphmert.training.losses import NO_LABEL
@@ -36,11 +36,13 @@ TOKEN_PADDING = {"window_index": -1, "leaf_slot": -1}  # the rest is padded with
 
 @dataclass(frozen=True)
 class UpdateSizes:
-    """How many windows, tokens, labelled roots and edges of each relation one update has."""
+    """How many windows, tokens, labelled roots and leaves, and edges of each relation an update
+    has."""
 
     num_windows: int
     num_tokens: int
     num_labels: int
+    num_tails: int
     relation_lengths: tuple[int, ...]  # (K + 1,)
 
     @property
@@ -60,10 +62,10 @@ def packed_updates(
     windows = torch.cat(list(updates))
     batch = table.batch(windows)
     masked = mask_batch(batch, masks, seed, epoch, vocab_size)
-    rows = pack(batch, masked, row_length=len(batch.root_ids) + len(batch.leaf_ids))
+    rows = pack_one_row(batch, masked)
     num_windows = torch.tensor([len(each) for each in updates])
     rows, starts, sizes, longest_head = _sort_edges(rows, num_windows, masks.num_relations)
-    first = _Place(0, 0, 0, 0)
+    first = _Place(0, 0, 0, 0, 0)
     for each in sizes:
         yield _cut(rows, starts, first, each, longest_head)
         first = first.after(each)
@@ -76,6 +78,7 @@ class _Place:
     window: int
     token: int
     label: int
+    tail: int
     edge: int
 
     def after(self, sizes: UpdateSizes) -> "_Place":
@@ -83,6 +86,7 @@ class _Place:
             self.window + sizes.num_windows,
             self.token + sizes.num_tokens,
             self.label + sizes.num_labels,
+            self.tail + sizes.num_tails,
             self.edge + sizes.num_edges,
         )
 
@@ -103,18 +107,22 @@ def _sort_edges(
     counts = (
         torch.bincount(update_of_window, weights=lengths.double(), minlength=num_updates).long(),
         torch.bincount(update_of_window[window[rows.mlm_tokens]], minlength=num_updates),
+        torch.bincount(update_of_window[window[rows.tail_tokens]], minlength=num_updates),
         torch.bincount(keys, minlength=num_updates * (num_relations + 1)),
         F.pad(inputs.edge_head_length[0], (0, 1), value=1).max()[None],
     )
     flat = torch.cat(counts).tolist()
-    num_tokens, num_labels, runs = flat[:num_updates], flat[num_updates:][:num_updates], flat
+    num_tokens, num_labels, num_tails = (
+        flat[start : start + num_updates] for start in range(0, 3 * num_updates, num_updates)
+    )
     sizes = [
-        UpdateSizes(windows, tokens, labels, tuple(runs[start : start + num_relations + 1]))
-        for windows, tokens, labels, start in zip(
+        UpdateSizes(windows, tokens, labels, tails, tuple(flat[start : start + num_relations + 1]))
+        for windows, tokens, labels, tails, start in zip(
             num_windows.tolist(),
             num_tokens,
             num_labels,
-            range(2 * num_updates, len(flat) - 1, num_relations + 1),
+            num_tails,
+            range(3 * num_updates, len(flat) - 1, num_relations + 1),
             strict=True,
         )
     ]
@@ -135,9 +143,11 @@ def _cut(
     inputs = rows.inputs
     row_length = _round_up(sizes.num_tokens, TOKEN_MULTIPLE)
     num_missing = _round_up(sizes.num_labels, LABEL_MULTIPLE) - sizes.num_labels
+    num_missing_tails = _round_up(sizes.num_tails, LABEL_MULTIPLE) - sizes.num_tails
     tokens = slice(first.token, first.token + sizes.num_tokens)
     edges = slice(first.edge, first.edge + sizes.num_edges)
     labels = slice(first.label, first.label + sizes.num_labels)
+    tails = slice(first.tail, first.tail + sizes.num_tails)
 
     def cut_tokens(name: str) -> Tensor:
         nothing = TOKEN_PADDING.get(name, 0)
@@ -163,6 +173,8 @@ def _cut(
         mlm_labels=F.pad(rows.mlm_labels[labels], (0, num_missing), value=NO_LABEL),
         relation_labels=rows.relation_labels[:, edges],
         edge_triples=rows.edge_triples[:, edges],
+        tail_tokens=F.pad(rows.tail_tokens[tails] - first.token, (0, num_missing_tails)),
+        tail_labels=F.pad(rows.tail_labels[tails], (0, num_missing_tails), value=NO_LABEL),
     )
 
 

@@ -48,6 +48,8 @@ class RaggedBatch:
     triple_is_reversed: Tensor  # (T,) bool: the leaves spell the head
     triple_is_knowledge: Tensor  # (T,) bool: the evidence lies outside the window
 
+    fact_words: Tensor | None = None  # where facts are text instead of leaves, see fact_text.py
+
     @property
     def num_windows(self) -> int:
         return len(self.window_ids)
@@ -78,6 +80,8 @@ class WindowTable:
     triple_head_lengths: Tensor
     triple_is_reversed: Tensor
     triple_is_knowledge: Tensor
+
+    fact_words: Tensor | None = None  # where facts are text instead of leaves, see fact_text.py
 
     @classmethod
     def from_arrow(cls, rows: pa.Table, layout: ChainLayout | None = None) -> Self:
@@ -146,6 +150,7 @@ class WindowTable:
             triple_head_lengths=self.triple_head_lengths[triples].long(),
             triple_is_reversed=self.triple_is_reversed[triples],
             triple_is_knowledge=self.triple_is_knowledge[triples],
+            fact_words=self.fact_words,
         )
 
 

@@ -18,6 +18,7 @@ import torch
 
 from graph_builder.relations import NUM_RELATIONS
 from graphmert.data.windows import RaggedBatch, WindowTable
+from graphmert.evaluation.measures import Measures, hit_measures, window_sources
 from graphmert.evaluation.metrics import BoolArray, IntArray, RelationReport, report_relations
 from graphmert.evaluation.questions import unmasked
 from graphmert.training.losses import NO_LABEL
@@ -37,10 +38,11 @@ class VisibleTriples:
     clues: dict[str, IntArray]  # (n,) each: a token id, or a number made of two lengths
     relations: IntArray  # (n,)
     is_knowledge: BoolArray  # (n,)
+    windows: IntArray  # (n,) index into the table
 
     def where(self, keep: BoolArray) -> Self:
         clues = {name: values[keep] for name, values in self.clues.items()}
-        return type(self)(clues, self.relations[keep], self.is_knowledge[keep])
+        return type(self)(clues, self.relations[keep], self.is_knowledge[keep], self.windows[keep])
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,17 @@ def fit_count_table(triples: VisibleTriples) -> CountTable:
     )
 
 
+@dataclass(frozen=True)
+class BaselineScores:
+    """What one baseline scores."""
+
+    relations: RelationReport
+    measures: Measures  # hits by source
+
+
 def score_baselines(
     train: WindowTable, held_out: WindowTable, settings: MaskSettings, vocab_size: int
-) -> dict[str, RelationReport]:
+) -> dict[str, BaselineScores]:
     """Fit both baselines on every training triple; score them on the labels of `held_out`.
 
     The held-out masks are those of `evaluate`, so the labels are the model's, and so is what is to
@@ -87,30 +97,40 @@ def score_baselines(
     """
     table = fit_count_table(training_triples(train))
     asked = labelled_triples(held_out, settings, vocab_size)
-    majority = np.full(len(asked.relations), table.majority)
+    sources = window_sources(held_out)[asked.windows]
+    predictions = {
+        "majority": np.full(len(asked.relations), table.majority),
+        "count_table": table.predict(asked),
+    }
     return {
-        "majority": report_relations(asked.relations, majority, asked.is_knowledge),
-        "count_table": report_relations(asked.relations, table.predict(asked), asked.is_knowledge),
+        name: BaselineScores(
+            report_relations(asked.relations, predicted, asked.is_knowledge),
+            hit_measures(predicted == asked.relations, asked.is_knowledge, sources),
+        )
+        for name, predicted in predictions.items()
     }
 
 
 def training_triples(table: WindowTable) -> VisibleTriples:
     """Return all triples of a table, nothing masked."""
-    return _concatenated([visible_triples(batch, unmasked(batch)) for batch in _batches(table)])
+    return _concatenated(
+        [visible_triples(batch, unmasked(batch), first) for first, batch in _batches(table)]
+    )
 
 
 def labelled_triples(table: WindowTable, settings: MaskSettings, vocab_size: int) -> VisibleTriples:
     """Return the triples whose relation evaluation asks for, in the order of the windows."""
     parts = []
-    for batch in _batches(table):
+    for first, batch in _batches(table):
         masked = evaluation_masks(batch, settings, vocab_size)
         is_labelled = (masked.relation_labels != NO_LABEL).numpy()
-        parts.append(visible_triples(batch, masked).where(is_labelled))
+        parts.append(visible_triples(batch, masked, first).where(is_labelled))
     return _concatenated(parts)
 
 
-def visible_triples(batch: RaggedBatch, masked: MaskedBatch) -> VisibleTriples:
-    """Return the clues of the T triples of a batch on the CPU."""
+def visible_triples(batch: RaggedBatch, masked: MaskedBatch, first_window: int) -> VisibleTriples:
+    """Return the clues of the T triples of a batch on the CPU; its windows follow one another in
+    the table from `first_window` on."""
     leaf_triples = batch.leaf_triples.numpy()
     order = np.argsort(leaf_triples, kind="stable")  # leaves by triple
     num_leaves = np.bincount(leaf_triples, minlength=len(batch.triple_relations))
@@ -136,6 +156,7 @@ def visible_triples(batch: RaggedBatch, masked: MaskedBatch) -> VisibleTriples:
         },
         relations=batch.triple_relations.numpy(),
         is_knowledge=batch.triple_is_knowledge.numpy(),
+        windows=batch.triple_windows.numpy() + first_window,
     )
 
 
@@ -148,9 +169,10 @@ def _first_roots(batch: RaggedBatch, roots: IntArray, token_ids: IntArray) -> In
     return np.where(present[places] == wanted, firsts[places], -1)
 
 
-def _batches(table: WindowTable) -> Iterator[RaggedBatch]:
+def _batches(table: WindowTable) -> Iterator[tuple[int, RaggedBatch]]:
+    """Yield batches of windows that follow one another, each with the index of its first one."""
     for chosen in torch.arange(table.num_windows).split(WINDOWS_PER_BATCH):
-        yield table.batch(chosen).to("cpu")
+        yield int(chosen[0]), table.batch(chosen).to("cpu")
 
 
 def _concatenated(parts: list[VisibleTriples]) -> VisibleTriples:
@@ -160,6 +182,7 @@ def _concatenated(parts: list[VisibleTriples]) -> VisibleTriples:
         },
         relations=np.concatenate([part.relations for part in parts]),
         is_knowledge=np.concatenate([part.is_knowledge for part in parts]),
+        windows=np.concatenate([part.windows for part in parts]),
     )
 
 

@@ -1,15 +1,16 @@
-"""`graphmert-evaluate`: score a checkpoint on a split of a data set, beside both baselines.
+"""`graphmert-evaluate`: score a checkpoint on a split of a data set, beside its baselines.
 
     graphmert-evaluate runs/mine/checkpoints/best data/sets/mine --output report.json
 
-prints tables and writes the report. Choices are made on validation; `--split test` is for final
-tables. Exit status: 0 done, 2 bad input.
+prints tables and writes the report. The tasks that tune a copy of the model take minutes on a CPU:
+`--tasks` names those that are wanted, without a name none. Choices are made on validation;
+`--split test` is for final tables. Exit status: 0 done, 2 bad input.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from graph_builder.dataset import Dataset, open_dataset
@@ -20,9 +21,11 @@ from graphmert.data.dataset import load_split, load_tokenizer, mask_token_id
 from graphmert.evaluation.baselines import score_baselines
 from graphmert.evaluation.device import usable_device
 from graphmert.evaluation.evaluate import evaluate
-from graphmert.evaluation.metrics import RelationReport, RelationScores
 from graphmert.evaluation.report import EvaluationReport
+from graphmert.evaluation.report_text import as_text
+from graphmert.evaluation.tasks import TASKS, TaskData, TaskSettings, run_tasks
 from graphmert.evaluation.token_texts import text_ids
+from graphmert.evaluation.tuning import TuneSettings
 from graphmert.models.graphmert import GraphMERTModel
 from graphmert.models.loading import load_model
 from graphmert.training.masking import MaskSettings
@@ -36,12 +39,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         report = evaluate_checkpoint(
-            options.checkpoint, options.dataset, options.split, options.batch_size, options.device
+            options.checkpoint,
+            options.dataset,
+            options.split,
+            options.batch_size,
+            options.device,
+            options.tasks,
+            _task_settings(options),
         )
         if options.output:
             write_whole(options.output, report.to_json().encode())
-        if options.figure:
-            _save_figure(options.figure, report)
+        if options.figures:
+            _save_figures(options.figures, report)
+        if options.mlflow:
+            _log(options, report)
     except (ValueError, OSError) as error:
         print(f"graphmert-evaluate: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT
@@ -51,11 +62,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def evaluate_checkpoint(
-    checkpoint: Path, dataset_path: Path, split: str, batch_size: int = 32, device: str = "cpu"
+    checkpoint: Path,
+    dataset_path: Path,
+    split: str,
+    batch_size: int = 32,
+    device: str = "cpu",
+    tasks: Sequence[str] = (),
+    task_settings: TaskSettings | None = None,
 ) -> EvaluationReport:
     """Evaluate a checkpoint folder; raise ValueError for what does not fit.
 
-    Both baselines stand beside it, unless the data set has no training windows to fit them on.
+    The baselines of relations stand beside it, unless the data set has no training windows to fit
+    them on. `tasks` are names from `tasks.py`.
     """
     check_positive("batch_size", batch_size)
     dataset = open_dataset(dataset_path)
@@ -70,54 +88,17 @@ def evaluate_checkpoint(
     held_out = load_split(dataset, split)
     model.to(on_device)  # type: ignore[arg-type]  # transformers wraps it without its types
     report = evaluate(model, held_out, masks, batch_size, on_device, text_ids=text_ids(tokenizer))
-    if dataset.manifest.num_windows("train") == 0:
-        return report
-    train = load_split(dataset, "train")
-    baselines = score_baselines(train, held_out, masks, model.config.vocab_size)
-    return replace(report, baselines=baselines)
-
-
-def as_text(report: EvaluationReport) -> str:
-    """Return the report as tables of plain text."""
-    lines = [
-        f"{report.num_windows:,} windows",
-        f"masked tokens     {report.num_masked_tokens:>9,}   loss {report.mlm_loss:.4f}   "
-        f"accuracy {report.mlm_accuracy:.1%}   bits per byte {report.bits_per_byte:.4f}",
-        f"  by knowledge *  {report.num_knowledge_only_tokens:>9,}   "
-        f"accuracy {report.knowledge_only_accuracy:.1%}",
-        f"masked relations  {report.relations.every.num_triples:>9,}   loss {report.mnm_loss:.4f}",
-        "* tokens whose text a visible knowledge leaf shows and the visible window does not",
-        "",
-        *_comparison({"model": report.relations, **report.baselines}),
-        "",
-        *_relation_table(report.relations.every),
-    ]
-    return "\n".join(lines)
-
-
-def _comparison(rows: dict[str, RelationReport]) -> list[str]:
-    """Return accuracy and macro-F1 of each row, over all triples and over each kind."""
-    width = 20
-    kinds = ("every", "local", "knowledge")
-    counts = [getattr(rows["model"], kind).num_triples for kind in kinds]
-    titles = "".join(
-        f"{kind} ({count:,})".rjust(width) for kind, count in zip(kinds, counts, strict=True)
-    )
-    lines = [f"{'accuracy / macro-F1':<20}{titles}"]
-    for name, row in rows.items():
-        scores: list[RelationScores] = [getattr(row, kind) for kind in kinds]
-        cells = [f"{each.accuracy:.1%} / {each.macro_f1:.3f}" for each in scores]
-        lines.append(f"{name:<20}" + "".join(f"{cell:>{width}}" for cell in cells))
-    return lines
-
-
-def _relation_table(scores: RelationScores) -> list[str]:
-    lines = [f"{'relation':<20}{'support':>9}{'precision':>11}{'recall':>9}{'F1':>8}"]
-    lines.extend(
-        f"{name:<20}{each.support:>9,}{each.precision:>11.3f}{each.recall:>9.3f}{each.f1:>8.3f}"
-        for name, each in scores.per_relation.items()
-    )
-    return lines
+    train = load_split(dataset, "train") if dataset.manifest.num_windows("train") else None
+    if train is not None:
+        baselines = score_baselines(train, held_out, masks, model.config.vocab_size)
+        report = replace(
+            report,
+            baselines={name: each.relations for name, each in baselines.items()},
+            baseline_measures={name: each.measures for name, each in baselines.items()},
+        )
+    data = TaskData(held_out, train, tokenizer, masks)
+    reports, left_out = run_tasks(tasks, model, data, task_settings or TaskSettings())
+    return replace(report, tasks=reports, left_out=left_out)
 
 
 def _check_fit(model: GraphMERTModel, checkpoint: Path, dataset: Dataset) -> None:
@@ -140,18 +121,39 @@ def _check_fit(model: GraphMERTModel, checkpoint: Path, dataset: Dataset) -> Non
         )
 
 
-def _save_figure(path: Path, report: EvaluationReport) -> None:
-    from graphmert.evaluation.figures import draw_confusion_matrix  # noqa: PLC0415 (matplotlib)
+def _save_figures(folder: Path, report: EvaluationReport) -> None:
+    from graphmert.evaluation.figures import draw_report  # noqa: PLC0415 (matplotlib)
 
-    with whole_file(path) as temporary:
-        draw_confusion_matrix(report.relations.every).savefig(temporary, format="png", dpi=120)
+    for name, figure in draw_report(report).items():
+        with whole_file(folder / name) as temporary:
+            figure.savefig(temporary, format="png", dpi=120)
+
+
+def _log(options: argparse.Namespace, report: EvaluationReport) -> None:
+    """Log the report as an MLflow run of its own."""
+    from graphmert.tracking.run import end_run, log_evaluation, start_run  # noqa: PLC0415
+
+    asked = {name: getattr(options, name) for name in ("checkpoint", "dataset", "split")}
+    run_id = start_run(f"evaluation of {options.checkpoint} on {options.split}", parameters=asked)
+    log_evaluation(run_id, report, "evaluation")
+    end_run(run_id)
+
+
+def _task_settings(options: argparse.Namespace) -> TaskSettings:
+    tuning = TuneSettings(
+        num_updates=options.tune_updates,
+        batch_size=options.tune_batch_size,
+        learning_rate=options.tune_learning_rate,
+    )
+    return TaskSettings(options.num_questions, options.num_examples, tuning)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="graphmert-evaluate",
-        description="Score a checkpoint on a split of a data set, beside both baselines.",
+        description="Score a checkpoint on a split of a data set, beside its baselines.",
     )
+    defaults = TaskSettings()
     add = parser.add_argument
     add("checkpoint", type=Path, metavar="CHECKPOINT", help="folder of a checkpoint")
     add("dataset", type=Path, metavar="DATASET", help="data-set folder")
@@ -162,7 +164,32 @@ def _parser() -> argparse.ArgumentParser:
         help="test is for final tables only (default %(default)s)",
     )
     add("--output", type=Path, metavar="FILE", help="write the report there, as JSON")
-    add("--figure", type=Path, metavar="FILE", help="draw the confusion matrix there, as PNG")
+    add("--figures", type=Path, metavar="FOLDER", help="draw the figures there, as PNG")
+    add("--mlflow", action="store_true", help="log the report as an MLflow run")
+    add(
+        "--tasks",
+        nargs="*",
+        choices=TASKS,
+        default=list(TASKS),
+        metavar="TASK",
+        help=f"of {', '.join(TASKS)} (default: all)",
+    )
+    add(
+        "--num_questions",
+        type=int,
+        default=defaults.num_questions,
+        help="of each task (default %(default)s)",
+    )
+    add(
+        "--num_examples",
+        type=int,
+        default=defaults.num_examples,
+        help="of the train split for a fine-tune (default %(default)s)",
+    )
+    for name, value in asdict(defaults.tuning).items():
+        if name != "seed":
+            flag = f"--tune_{name.removeprefix('num_')}"
+            add(flag, type=type(value), default=value, help="(default %(default)s)")
     add("--batch_size", type=int, default=32, help="windows (default %(default)s)")
     add("--device", default="cpu", help="such as cpu or cuda (default %(default)s)")
     return parser

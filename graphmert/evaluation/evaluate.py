@@ -9,17 +9,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from graphmert.data.packing import PackedRows, pack
 from graphmert.data.windows import RaggedBatch, WindowTable
+from graphmert.evaluation.measures import Measures, hit_measures, measure, window_sources
 from graphmert.evaluation.metrics import report_relations
 from graphmert.evaluation.report import EvaluationReport
 from graphmert.models.graphmert import GraphMERTModel
 from graphmert.training.losses import NO_LABEL
 from graphmert.training.masking import MaskedBatch, MaskSettings, evaluation_masks
+from graphmert.training.processes import ALONE, Processes
 
 
 @torch.no_grad()
@@ -31,11 +35,16 @@ def evaluate(
     device: torch.device | str = "cpu",
     *,
     text_ids: Tensor | None = None,
+    all_leaves: WindowTable | None = None,
+    processes: Processes = ALONE,
 ) -> EvaluationReport:
     """Score `model`, which is on `device`, on every window of `table`, `batch_size` at a time.
 
+    Several `processes` that hold the same model share the batches; all get the whole report.
     `text_ids` (V,) says which tokens spell the same text (`token_texts.py`); absent: each only
-    its own. The model is left in the mode that it was in. Raises ValueError for an empty table.
+    its own. `all_leaves` are the same windows with all their leaves, where `table` lacks some:
+    which tokens only knowledge shows is read there. The model is left in the mode that it was in.
+    Raises ValueError for an empty table.
     """
     if table.num_windows == 0:
         raise ValueError("the split has no windows to evaluate on")
@@ -46,11 +55,16 @@ def evaluate(
     order = table.num_tokens.argsort(stable=True)
     outcomes = []
     with _evaluation_mode(model):
-        for chosen in order.split(batch_size):
+        for chosen in processes.share(order.split(batch_size)):
             batch = table.batch(chosen)
             masked = evaluation_masks(batch, mask_settings, model.config.vocab_size)
-            outcomes.append(_score_batch(model, batch, masked, device, text_ids))
-    return _report(table.num_windows, _concatenated(outcomes))
+            whole, whole_masked = batch, masked
+            if all_leaves is not None:
+                whole = all_leaves.batch(chosen)
+                whole_masked = evaluation_masks(whole, mask_settings, model.config.vocab_size)
+            is_only = knowledge_only(whole, whole_masked, text_ids)
+            outcomes.append(_score_batch(model, batch, masked, device, is_only, chosen.cpu()))
+    return _report(table, _concatenated(processes.gather(outcomes)))
 
 
 @dataclass(frozen=True)
@@ -61,10 +75,13 @@ class Outcome:
     token_is_hit: Tensor  # (M,) bool
     token_bytes: Tensor  # (M,)
     token_is_knowledge_only: Tensor  # (M,) bool
+    token_windows: Tensor  # (M,) index into the table
     slot_losses: Tensor  # (labelled leaf slots,) nats
     labels: Tensor  # (n,) relations
     predictions: Tensor  # (n,)
+    confidences: Tensor  # (n,) probability of the prediction
     is_knowledge: Tensor  # (n,) bool
+    triple_windows: Tensor  # (n,) index into the table
 
 
 def triple_log_probabilities(edge_logits: Tensor, rows: PackedRows, num_triples: int) -> Tensor:
@@ -109,8 +126,10 @@ def _score_batch(
     batch: RaggedBatch,
     masked: MaskedBatch,
     device: torch.device | str,
-    text_ids: Tensor,
+    is_knowledge_only: Tensor,
+    windows: Tensor,
 ) -> Outcome:
+    """Score the windows with these indices in the table; `is_knowledge_only` is (R,)."""
     packed = pack(batch, masked)
     rows = packed.to(device)
     hidden = model.encode(rows.inputs)  # (B, N, C)
@@ -120,24 +139,28 @@ def _score_batch(
         edge_logits.flatten(0, 1), rows.relation_labels.flatten(), reduction="none"
     )
     is_labelled = masked.relation_labels != NO_LABEL
-    by_triple = triple_log_probabilities(edge_logits, rows, len(is_labelled))  # (T, K)
+    by_triple = triple_log_probabilities(edge_logits, rows, len(is_labelled)).cpu()  # (T, K)
+    confidences, predictions = by_triple[is_labelled.cpu()].softmax(dim=-1).max(dim=-1)
     return Outcome(
         token_losses=functional.cross_entropy(logits, rows.mlm_labels, reduction="none").cpu(),
         token_is_hit=(logits.argmax(dim=-1) == rows.mlm_labels).cpu(),
         token_bytes=batch.root_bytes[packed.mlm_roots].cpu(),
-        token_is_knowledge_only=knowledge_only(batch, masked, text_ids)[packed.mlm_roots].cpu(),
+        token_is_knowledge_only=is_knowledge_only[packed.mlm_roots].cpu(),
+        token_windows=windows[batch.root_windows[packed.mlm_roots].cpu()],
         slot_losses=slot_losses[rows.relation_labels.flatten() != NO_LABEL].cpu(),
         labels=masked.relation_labels[is_labelled].cpu(),
-        predictions=by_triple.argmax(dim=-1).cpu()[is_labelled.cpu()],
+        predictions=predictions,
+        confidences=confidences,
         is_knowledge=batch.triple_is_knowledge[is_labelled].cpu(),
+        triple_windows=windows[batch.triple_windows[is_labelled].cpu()],
     )
 
 
-def _report(num_windows: int, outcome: Outcome) -> EvaluationReport:
+def _report(table: WindowTable, outcome: Outcome) -> EvaluationReport:
     total_loss = float(outcome.token_losses.double().sum())
     num_bytes = int(outcome.token_bytes.sum())
     return EvaluationReport(
-        num_windows=num_windows,
+        num_windows=table.num_windows,
         num_masked_tokens=len(outcome.token_losses),
         num_masked_bytes=num_bytes,
         mlm_loss=total_loss / max(len(outcome.token_losses), 1),
@@ -145,11 +168,33 @@ def _report(num_windows: int, outcome: Outcome) -> EvaluationReport:
         bits_per_byte=total_loss / math.log(2) / max(num_bytes, 1),
         mnm_loss=_mean(outcome.slot_losses),
         relations=report_relations(
-            outcome.labels.numpy(), outcome.predictions.numpy(), outcome.is_knowledge.numpy()
+            outcome.labels.numpy(),
+            outcome.predictions.numpy(),
+            outcome.is_knowledge.numpy(),
+            outcome.confidences.double().numpy(),
         ),
         num_knowledge_only_tokens=int(outcome.token_is_knowledge_only.sum()),
         knowledge_only_accuracy=_mean(outcome.token_is_hit[outcome.token_is_knowledge_only]),
+        measures=_measures(window_sources(table), outcome),
     )
+
+
+def _measures(sources: npt.NDArray[np.str_], outcome: Outcome) -> Measures:
+    """Return the sums by source of tokens and relations; `sources` (W,) is by window."""
+    of_tokens = sources[outcome.token_windows.numpy()]
+    is_rare = outcome.token_is_knowledge_only.numpy()
+    is_hit, losses = outcome.token_is_hit.numpy(), outcome.token_losses.numpy()
+    return {
+        "token_accuracy": measure(is_hit, of_tokens),
+        "token_loss": measure(losses, of_tokens),
+        "rare_token_accuracy": measure(is_hit[is_rare], of_tokens[is_rare]),
+        "rare_token_loss": measure(losses[is_rare], of_tokens[is_rare]),
+        **hit_measures(
+            (outcome.predictions == outcome.labels).numpy(),
+            outcome.is_knowledge.numpy(),
+            sources[outcome.triple_windows.numpy()],
+        ),
+    }
 
 
 def _mean(values: Tensor) -> float:

@@ -4,6 +4,7 @@ Input: the scores of a report, or the `metrics.jsonl` that training writes.
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from graph_builder.relations import NUM_RELATIONS
+from graphmert.evaluation.measures import TaskReport
 from graphmert.evaluation.metrics import RelationScores
+from graphmert.evaluation.report import EvaluationReport
 from graphmert.tracking.tracker import read_metrics
 
 INK = "#222222"
 TRAIN_COLOUR = "#9bb8d3"
 HELD_OUT_COLOUR = "#c0392b"
 CHANCE_COLOUR = "#777777"
+BASELINE_COLOURS = ("#777777", "#9bb8d3", "#1f6f54")
 CHANCE_LOSS = math.log(NUM_RELATIONS)
 
 
@@ -51,6 +55,44 @@ def draw_confusion_matrix(scores: RelationScores) -> Figure:
             axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour, size=8)
     figure.colorbar(image, ax=axes, shrink=0.8, label="share of the row")
     return figure
+
+
+def draw_report(report: EvaluationReport) -> dict[str, Figure]:
+    """Draw all that a report has figures for, by file name."""
+    figures = {"confusion_matrix.png": draw_confusion_matrix(report.relations.every)}
+    if report.tasks:
+        figures["tasks.png"] = draw_tasks(report.tasks)
+    return figures
+
+
+def draw_tasks(tasks: Mapping[str, TaskReport]) -> Figure:
+    """Draw a panel for each task: the model's figures, those of 0 to 1, beside its baselines'."""
+    num_columns = min(3, len(tasks))
+    num_rows = -(-len(tasks) // num_columns)
+    figure = Figure(figsize=(5.0 * num_columns, 3.4 * num_rows), layout="constrained")
+    panels = figure.subplots(num_rows, num_columns, squeeze=False).flatten()
+    for axes, (name, task) in zip(panels, tasks.items(), strict=False):
+        _draw_task(axes, name, task)
+    for axes in panels[len(tasks) :]:
+        axes.axis("off")
+    return figure
+
+
+def _draw_task(axes: Axes, name: str, task: TaskReport) -> None:
+    titles = [title for title in task.measures if not title.endswith("loss")]
+    rows = {"model": task.measures, **task.baselines}
+    height = 0.8 / len(rows)
+    places = np.arange(len(titles))
+    for at, (row, measures) in enumerate(rows.items()):
+        means = [measures[title].mean if title in measures else 0.0 for title in titles]
+        colour = HELD_OUT_COLOUR if row == "model" else BASELINE_COLOURS[at % 3]
+        axes.barh(places + (at + 0.5) * height - 0.4, means, height, label=row, color=colour)
+    axes.set_yticks(places, titles, size=8)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1)
+    axes.set_title(name.replace("_", " "), size=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
 
 
 def draw_loss_curves(metrics_path: Path) -> Figure:

@@ -1,9 +1,10 @@
-"""Scores of relation predictions: accuracy, macro-F1, one figure a relation, confusion matrix.
+"""Scores of relation predictions: accuracy, macro-F1, one figure a relation, confusion matrix, and
+how far confidence is from being right.
 
 Legend: n labelled triples, K relations.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ from graph_builder.relations import RELATION_NAMES
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
+NUM_BINS = 15  # of equal width, as in Guo et al. 2017
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,13 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class RelationScores:
-    """Scores over labelled triples; all of them follow from the confusion matrix."""
+    """Scores over labelled triples; but for the last, they follow from the confusion matrix."""
 
     accuracy: float  # share of labels that are predicted; 0 without labels
     macro_f1: float  # mean F1 over the relations that occur among the labels; 0 without labels
     per_relation: dict[str, ClassScore]  # by relation name, in the order of their ids
     confusion_matrix: tuple[tuple[int, ...], ...]  # (K, K) counts; row: label, column: predicted
+    calibration_error: float | None = None  # expected, 0 to 1; None: no confidences are known
 
     @property
     def num_triples(self) -> int:
@@ -48,17 +52,36 @@ class RelationReport:
 
 
 def report_relations(
-    labels: IntArray, predictions: IntArray, is_knowledge: BoolArray
+    labels: IntArray,
+    predictions: IntArray,
+    is_knowledge: BoolArray,
+    confidences: FloatArray | None = None,
 ) -> RelationReport:
-    """Score (n,) predictions of the relations in `graph_builder.relations`."""
-    num_relations = len(RELATION_NAMES)
-    knowledge = confusion_counts(labels[is_knowledge], predictions[is_knowledge], num_relations)
-    local = confusion_counts(labels[~is_knowledge], predictions[~is_knowledge], num_relations)
+    """Score (n,) predictions of the relations in `graph_builder.relations`; `confidences` (n,) are
+    the probabilities that they were made with."""
+
+    def scores_of(chosen: BoolArray) -> RelationScores:
+        counts = confusion_counts(labels[chosen], predictions[chosen], len(RELATION_NAMES))
+        scores = score_relations(counts)
+        if confidences is None:
+            return scores
+        is_hit = predictions[chosen] == labels[chosen]
+        error = expected_calibration_error(is_hit, confidences[chosen])
+        return replace(scores, calibration_error=error)
+
     return RelationReport(
-        every=score_relations(local + knowledge),
-        local=score_relations(local),
-        knowledge=score_relations(knowledge),
+        every=scores_of(np.ones_like(is_knowledge)),
+        local=scores_of(~is_knowledge),
+        knowledge=scores_of(is_knowledge),
     )
+
+
+def expected_calibration_error(is_hit: BoolArray, confidences: FloatArray) -> float:
+    """Return the mean distance (n,) between confidence and share of hits, in bins of confidence; 0
+    of nothing."""
+    bins = np.minimum((confidences * NUM_BINS).astype(np.int64), NUM_BINS - 1)
+    gaps = np.bincount(bins, weights=confidences - is_hit, minlength=NUM_BINS)
+    return float(np.abs(gaps).sum() / max(len(is_hit), 1))
 
 
 def confusion_counts(labels: IntArray, predictions: IntArray, num_relations: int) -> IntArray:

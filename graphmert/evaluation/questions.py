@@ -51,7 +51,7 @@ def ask_leaves(
         leaf_is_asked = is_asked[batch.leaf_triples]  # (F,)
         leaves = batch.leaf_ids.masked_fill(leaf_is_asked, mask_token_id)
         rows = pack(batch, replace(unmasked(batch), leaf_input_ids=leaves)).to(model.device)
-        states = _asked_leaf_states(model.encode(rows.inputs), rows, is_asked)
+        states = model.encode(rows.inputs)[asked_leaves(rows, is_asked)]  # (leaves, C)
         scores = functional.log_softmax(model.lm_head(states).float(), dim=-1).cpu()
         windows = batch.leaf_windows[leaf_is_asked]
         sizes = torch.bincount(windows, minlength=batch.num_windows).tolist()
@@ -70,6 +70,16 @@ def unmasked(batch: RaggedBatch) -> MaskedBatch:
     )
 
 
+def asked_leaves(rows: PackedRows, is_asked: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (row, place in the row) of each leaf of the asked triples (T,), in the batch's order.
+
+    Each window has a row to itself.
+    """
+    is_asked_edge = is_asked.to(rows.edge_triples.device)[rows.edge_triples.clamp(min=0)]  # (B, E)
+    row, edge = (is_asked_edge & (rows.edge_triples >= 0)).nonzero(as_tuple=True)
+    return row, rows.inputs.edge_leaf[row, edge]
+
+
 def _batches(
     table: WindowTable, questions: Sequence[Question]
 ) -> Iterator[tuple[RaggedBatch, Tensor]]:
@@ -78,10 +88,3 @@ def _batches(
         chosen = torch.tensor(questions[start : start + QUESTIONS_PER_BATCH])
         batch = table.batch(chosen[:, 0])
         yield batch, batch.triple_index == chosen[batch.triple_windows, 1]
-
-
-def _asked_leaf_states(hidden: Tensor, rows: PackedRows, is_asked: Tensor) -> Tensor:
-    """Return the final states (leaves, C) of the asked triples' leaves, row by row."""
-    is_asked_edge = is_asked.to(hidden.device)[rows.edge_triples.clamp(min=0)]  # (Q, E)
-    row, edge = (is_asked_edge & (rows.edge_triples >= 0)).nonzero(as_tuple=True)
-    return hidden[row, rows.inputs.edge_leaf[row, edge]]

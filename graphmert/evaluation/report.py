@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from graphmert.evaluation.measures import Measures, TaskReport, measures_from
 from graphmert.evaluation.metrics import ClassScore, RelationReport, RelationScores
 
 
@@ -23,6 +24,10 @@ class EvaluationReport:
     # nothing else that is visible of the window does
     knowledge_only_accuracy: float
     baselines: dict[str, RelationReport] = field(default_factory=dict)  # same labels, by name
+    measures: Measures = field(default_factory=dict)  # of tokens and relations, sums by source
+    baseline_measures: dict[str, Measures] = field(default_factory=dict)  # of the baselines
+    tasks: dict[str, TaskReport] = field(default_factory=dict)  # whatever else was asked, by name
+    left_out: dict[str, str] = field(default_factory=dict)  # tasks without a question, and why
 
     @property
     def relation_accuracy(self) -> float:
@@ -44,6 +49,8 @@ class EvaluationReport:
             flat[f"relation_f1/{name}"] = score.f1
         for name, baseline in self.baselines.items():
             flat |= _flat_relations(f"baseline_{name}", baseline)
+        for name, task in self.tasks.items():
+            flat |= {f"{name}/{figure}": value for figure, value in task.metrics().items()}
         return flat
 
     def to_json(self) -> str:
@@ -57,6 +64,14 @@ class EvaluationReport:
             values["relations"] = _relations_from(values["relations"])
             baselines = values.get("baselines", {})
             values["baselines"] = {name: _relations_from(each) for name, each in baselines.items()}
+            values["measures"] = measures_from(values.get("measures", {}))
+            values["baseline_measures"] = {
+                name: measures_from(each)
+                for name, each in values.get("baseline_measures", {}).items()
+            }
+            values["tasks"] = {
+                name: TaskReport.from_dict(each) for name, each in values.get("tasks", {}).items()
+            }
             return cls(**values)
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(f"not an evaluation report: {error}") from error
@@ -72,6 +87,8 @@ def _flat_relations(prefix: str, relations: RelationReport) -> dict[str, float]:
         flat[f"{kind}{prefix}_accuracy"] = scores.accuracy
         flat[f"{kind}{prefix}_macro_f1"] = scores.macro_f1
         flat[f"{kind}{prefix}_num_triples"] = float(scores.num_triples)
+        if scores.calibration_error is not None:
+            flat[f"{kind}{prefix}_calibration_error"] = scores.calibration_error
     return flat
 
 
@@ -85,4 +102,5 @@ def _scores_from(values: dict[str, Any]) -> RelationScores:
         macro_f1=values["macro_f1"],
         per_relation={name: ClassScore(**each) for name, each in values["per_relation"].items()},
         confusion_matrix=tuple(tuple(row) for row in values["confusion_matrix"]),
+        calibration_error=values.get("calibration_error"),
     )

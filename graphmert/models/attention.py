@@ -21,6 +21,9 @@ except ImportError:  # the CPU build of torch comes without triton
     fused = None  # type: ignore[assignment]
 
 
+FARTHEST_JOINED = 2  # where roots are not joined: from a leaf over its root to another leaf
+
+
 @dataclass(frozen=True)
 class AttentionScope:
     """Which tokens of a row see each other and from how far; the same for all layers."""
@@ -50,18 +53,25 @@ def attention_scope(inputs: GraphInputs) -> AttentionScope:
 
 
 def decayed_attention(
-    query: Tensor, key: Tensor, value: Tensor, decay: Tensor | None, scope: AttentionScope
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    decay: Tensor | None,
+    scope: AttentionScope,
+    is_added: bool = False,
 ) -> Tensor:
     """Return softmax(scores * decay(distance)) value over the visible tokens.
 
     `query`, `key`, `value` and the result are (H, B, N, S), heads first because the decay's table
-    (H, D) is; decay None leaves the scores as they are.
+    (H, D) is; decay None leaves the scores as they are. `is_added`: scores + decay(distance), for a
+    table of logarithms.
     """
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)  # (H, B, N, N)
     if decay is not None:
         # One gather along a row of the table a head: its backward is a plain sum for each distance.
         where = scope.distances.view(1, -1).expand(decay.shape[0], -1)
-        scores = scores * decay.gather(1, where).view_as(scores).to(scores.dtype)
+        entries = decay.gather(1, where).view_as(scores).to(scores.dtype)
+        scores = scores + entries if is_added else scores * entries
     scores = scores.masked_fill_(scope.is_apart, float("-inf"))
     return scores.softmax(dim=-1).to(value.dtype) @ value
 
@@ -72,7 +82,8 @@ class DecayAttention(nn.Module):
     def __init__(self, config: GraphMERTConfig) -> None:
         super().__init__()
         self.num_heads = config.num_attention_heads
-        self.num_distances = config.layout.max_distance + 1
+        self.num_distances = config.num_distances
+        self.is_added = config.decay_form == "added"
         self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
         self.output = nn.Linear(config.hidden_size, config.hidden_size)
         self.decay = (
@@ -82,6 +93,7 @@ class DecayAttention(nn.Module):
                 base=config.decay_base,
                 initial_p=config.decay_initial_p,
                 is_learnable=config.is_decay_learnable,
+                farthest=None if config.are_roots_joined else FARTHEST_JOINED,
             )
             if config.use_decay
             else None
@@ -94,14 +106,21 @@ class DecayAttention(nn.Module):
         if isinstance(scope, TokenRanges):
             return self.output(self._fused(packed.flatten(0, 1), scope).view(B, N, C))
         query, key, value = packed.permute(2, 3, 0, 1, 4)  # each (H, B, N, S)
-        decay = self.decay() if self.decay is not None else None
-        gathered = decayed_attention(query, key, value, decay, scope)
+        table = self._table()
+        gathered = decayed_attention(query, key, value, table, scope, self.is_added)
         return self.output(gathered.permute(1, 2, 0, 3).reshape(B, N, C))
 
     def _fused(self, packed: Tensor, ranges: TokenRanges) -> Tensor:
         """Return (T, H, S) from (T, 3, H, S)."""
-        if self.decay is not None:
-            p, decay, slope = self.decay.p, self.decay(), self.decay.slope()
-            return fused.fused_attention(packed, p, decay, slope, ranges)
-        ones = torch.ones(self.num_heads, self.num_distances, device=packed.device)
-        return fused.fused_attention(packed, ones[:, 0], ones, torch.zeros_like(ones), ranges)
+        table = self._table()
+        if self.decay is None or table is None:
+            ones = torch.ones(self.num_heads, self.num_distances, device=packed.device)
+            return fused.fused_attention(packed, ones[:, 0], ones, torch.zeros_like(ones), ranges)
+        slope = self.decay.log_slope() if self.is_added else self.decay.slope()
+        return fused.fused_attention(packed, self.decay.p, table, slope, ranges, self.is_added)
+
+    def _table(self) -> Tensor | None:
+        """Return what meets the scores at each distance, (H, D)."""
+        if self.decay is None:
+            return None
+        return self.decay.logarithm() if self.is_added else self.decay()

@@ -68,6 +68,12 @@ def _dot(a, b, PRECISION: tl.constexpr):
 
 
 @triton.jit
+def _scores(products, entries, scale, IS_ADDED: tl.constexpr):
+    """Return products times the table's entries or, scaled, plus these."""
+    return products * scale + entries if IS_ADDED else products * entries
+
+
+@triton.jit
 def attend(
     query_key_value,
     decay,
@@ -79,8 +85,10 @@ def attend(
     log_sums,
     num_tokens,
     num_distances,
+    scale,
     num_heads: tl.constexpr,
     head_size: tl.constexpr,
+    IS_ADDED: tl.constexpr,
     BLOCK_QUERIES: tl.constexpr,
     BLOCK_KEYS: tl.constexpr,
     PRECISION: tl.constexpr,
@@ -114,7 +122,8 @@ def attend(
             k = tl.load(at_key + width, mask=is_key[:, None], other=0.0)
             v = tl.load(at_key + 2 * width, mask=is_key[:, None], other=0.0)
             distances = _distances(root_q, leaf_q, place_q, root_k, leaf_k, place_k)
-            scores = _dot(q, tl.trans(k), PRECISION) * _look_up(table, distances, PRECISION)
+            entries = _look_up(table, distances, PRECISION)
+            scores = _scores(_dot(q, tl.trans(k), PRECISION), entries, scale, IS_ADDED)
             scores = tl.where(group_q[:, None] == group_k[None, :], scores, float("-inf"))
             new_largest = tl.maximum(largest, tl.max(scores, 1))
             # A row that has seen nothing yet: any finite number keeps its exponents at 0.
@@ -153,8 +162,10 @@ def query_gradient(
     p_gradients,
     num_tokens,
     num_distances,
+    scale,
     num_heads: tl.constexpr,
     head_size: tl.constexpr,
+    IS_ADDED: tl.constexpr,
     IS_P_LEARNT: tl.constexpr,
     BLOCK_QUERIES: tl.constexpr,
     BLOCK_KEYS: tl.constexpr,
@@ -196,18 +207,18 @@ def query_gradient(
             k = tl.load(at_key + width, mask=is_key[:, None], other=0.0)
             v = tl.load(at_key + 2 * width, mask=is_key[:, None], other=0.0)
             distances = _distances(root_q, leaf_q, place_q, root_k, leaf_k, place_k)
-            factors = _look_up(table, distances, PRECISION)
+            entries = _look_up(table, distances, PRECISION)
             products = _dot(q, tl.trans(k), PRECISION)
             is_seen = group_q[:, None] == group_k[None, :]
-            scores = tl.where(is_seen, products * factors, float("-inf"))
+            scores = _scores(products, entries, scale, IS_ADDED)
+            scores = tl.where(is_seen, scores, float("-inf"))
             weights = tl.exp2(scores - log_sum[:, None])
             dweights = _dot(do, tl.trans(v), PRECISION)
             dscores = weights * (dweights - offset[:, None])
             if IS_P_LEARNT:
-                p_rows += tl.sum(
-                    dscores * products * _look_up(slope_table, distances, PRECISION), 1
-                )
-            dproducts = dscores * factors
+                slopes = _look_up(slope_table, distances, PRECISION)
+                p_rows += tl.sum(dscores * (slopes if IS_ADDED else products * slopes), 1)
+            dproducts = dscores * (scale if IS_ADDED else entries)
             dq += _dot(dproducts.to(k.dtype), k, PRECISION)
         dq *= LN_2  # since the table is for powers of two
         tl.store(gradient + at_query, dq.to(gradient.dtype.element_ty), mask=is_query[:, None])
@@ -229,8 +240,10 @@ def key_value_gradient(
     gradient,
     num_tokens,
     num_distances,
+    scale,
     num_heads: tl.constexpr,
     head_size: tl.constexpr,
+    IS_ADDED: tl.constexpr,
     BLOCK_QUERIES: tl.constexpr,
     BLOCK_KEYS: tl.constexpr,
     PRECISION: tl.constexpr,
@@ -267,14 +280,15 @@ def key_value_gradient(
             offset = tl.load(offsets + at_sum, mask=is_query, other=0.0)
             # All transposed, (keys, queries): the left operand of a product stays in registers.
             distances = _distances(root_k, leaf_k, place_k, root_q, leaf_q, place_q)
-            factors = _look_up(table, distances, PRECISION)
-            scores = _dot(k, tl.trans(q), PRECISION) * factors
+            entries = _look_up(table, distances, PRECISION)
+            scores = _scores(_dot(k, tl.trans(q), PRECISION), entries, scale, IS_ADDED)
             is_seen = group_k[:, None] == group_q[None, :]
             scores = tl.where(is_seen, scores, float("-inf"))
             weights = tl.exp2(scores - log_sum[None, :])
             dv += _dot(weights.to(do.dtype), do, PRECISION)
             dweights = _dot(v, tl.trans(do), PRECISION)
-            dproducts = weights * (dweights - offset[None, :]) * factors
+            dscores = weights * (dweights - offset[None, :])
+            dproducts = dscores * (scale if IS_ADDED else entries)
             dk += _dot(dproducts.to(q.dtype), q, PRECISION)
         dk *= LN_2
         at_gradient = gradient + at_key

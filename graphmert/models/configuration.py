@@ -8,6 +8,9 @@ from graph_builder.layout import ChainLayout
 from graph_builder.relations import NUM_RELATIONS
 
 RELATION_INPUTS: Final = ("root_and_leaf", "root")
+DECAY_FORMS: Final = ("product", "added")
+# Between neighbouring roots where nothing joins them: further than any two that are joined.
+APART: Final = 4
 SIZES: Final = (
     "vocab_size",
     "hidden_size",
@@ -38,12 +41,15 @@ class GraphMERTConfig(PreTrainedConfig):
     leaves_per_root: int = ChainLayout().leaves_per_root  # leaf slots of each root
     num_relations: int = NUM_RELATIONS  # K
     relation_input: str = "root_and_leaf"  # final states that the relation head reads, or "root"
+    use_hgat: bool = True  # False: a leaf is its own tokens, and a visible relation is not read
     hgat_dropout: float = 0.3  # on W_r h_j (arXiv 2510.09580, released settings)
 
     use_decay: bool = True  # False: plain attention
     decay_base: float = 0.6  # lambda (arXiv 2510.09580)
     decay_initial_p: float = 1.0  # so that distance 0 has decay 1
     is_decay_learnable: bool = True  # False: p stays at its initial value
+    decay_form: str = "product"  # of score and decay, or "added": the decay's logarithm is
+    are_roots_joined: bool = True  # False: decay 0 but within a root and its leaves (prior art)
 
     pad_token_id: int | None = 1
     bos_token_id: int | None = 0
@@ -62,6 +68,14 @@ class GraphMERTConfig(PreTrainedConfig):
         if self.relation_input not in RELATION_INPUTS:
             raise ValueError(
                 f"relation_input {self.relation_input!r} is not one of {', '.join(RELATION_INPUTS)}"
+            )
+        if self.decay_form not in DECAY_FORMS:
+            raise ValueError(
+                f"decay_form {self.decay_form!r} is not one of {', '.join(DECAY_FORMS)}"
+            )
+        if self.decay_form == "added" and not self.are_roots_joined:
+            raise ValueError(
+                "decay_form 'added' with are_roots_joined False: a decay of 0 has no logarithm"
             )
 
     def _check_numbers(self) -> None:
@@ -82,6 +96,16 @@ class GraphMERTConfig(PreTrainedConfig):
     def layout(self) -> ChainLayout:
         """The chain graph that the positions and distances follow."""
         return ChainLayout(self.num_roots, self.leaves_per_root)
+
+    @property
+    def root_distance(self) -> int:
+        """Edges between neighbouring roots."""
+        return 1 if self.are_roots_joined else APART
+
+    @property
+    def num_distances(self) -> int:
+        """Distances 0, 1, .. that two tokens of a window can have."""
+        return self.root_distance * (self.num_roots - 1) + 3
 
     @property
     def masked_relation(self) -> int:

@@ -1,6 +1,6 @@
 """The decay of attention with distance in the chain graph, in closed form.
 
-Legend: B rows, N tokens of a row, H heads, D distances 0 .. num_roots + 1.
+Legend: B rows, N tokens of a row, H heads, D distances.
 The graph is fixed by the layout: root_i - root_{i+1}, root_i - each of its leaves, and neighbouring
 leaves of a root. A distance is thus a function of two (root index, leaf slot) pairs, and
 a decay one of H x D numbers.
@@ -29,30 +29,47 @@ def chain_distances(root_index: Tensor, leaf_slot: Tensor) -> Tensor:
 
 
 class DistanceDecay(nn.Module):
-    """lambda ** GELU(sqrt(d + 1) - p), with p for each head."""
+    """lambda ** GELU(sqrt(d + 1) - p), with p for each head; 0 past `farthest`."""
 
     def __init__(
-        self, num_heads: int, num_distances: int, base: float, initial_p: float, is_learnable: bool
+        self,
+        num_heads: int,
+        num_distances: int,
+        base: float,
+        initial_p: float,
+        is_learnable: bool,
+        farthest: int | None = None,
     ) -> None:
         super().__init__()
         self.num_distances = num_distances
+        self.num_reached = num_distances if farthest is None else farthest + 1
         self.base = base
         self.initial_p = initial_p
         self.p = nn.Parameter(torch.full((num_heads,), initial_p), requires_grad=is_learnable)
 
     def forward(self) -> Tensor:
         """Return the decay at each distance, (H, D), float32 or wider."""
-        return self.base ** F.gelu(self._exponents())
+        decay = self.base ** F.gelu(self._exponents())
+        return F.pad(decay, (0, self.num_distances - self.num_reached))
+
+    def logarithm(self) -> Tensor:
+        """Return ln of the decay at each distance, (H, D); where all distances are reached."""
+        return math.log(self.base) * F.gelu(self._exponents())
 
     @torch.no_grad()
     def slope(self) -> Tensor:
         """Return the decay's derivative by its head's p at each distance, (H, D)."""
+        padding = (0, self.num_distances - self.num_reached)
+        return self.forward() * F.pad(self.log_slope(), padding)
+
+    @torch.no_grad()
+    def log_slope(self) -> Tensor:
+        """Return the derivative of the decay's logarithm likewise, where distances are reached."""
         exponents = self._exponents()
         density = (-0.5 * exponents.square()).exp() * (2 * math.pi) ** -0.5
-        gelu_slope = torch.special.ndtr(exponents) + exponents * density
-        return -math.log(self.base) * gelu_slope * self.forward()
+        return -math.log(self.base) * (torch.special.ndtr(exponents) + exponents * density)
 
     def _exponents(self) -> Tensor:
-        """Return sqrt(d + 1) - p, (H, D)."""
-        steps = torch.arange(1, self.num_distances + 1, device=self.p.device, dtype=self.p.dtype)
+        """Return sqrt(d + 1) - p at the distances that are reached."""
+        steps = torch.arange(1, self.num_reached + 1, device=self.p.device, dtype=self.p.dtype)
         return steps.sqrt() - self.p[:, None]

@@ -26,12 +26,18 @@ KEY_TILES = {"BLOCK_QUERIES": 32, "BLOCK_KEYS": 64, "num_warps": 4, "num_stages"
 
 
 def fused_attention(
-    query_key_value: Tensor, p: Tensor, decay: Tensor, slope: Tensor, ranges: TokenRanges
+    query_key_value: Tensor,
+    p: Tensor,
+    decay: Tensor,
+    slope: Tensor,
+    ranges: TokenRanges,
+    is_added: bool = False,
 ) -> Tensor:
     """Return softmax(q k^T / sqrt(S) * decay(distance)) v, (T, H, S); 0 for tokens of no group.
 
     `query_key_value` is (T, 3, H, S), contiguous; `decay` and `slope`, its derivative by `p` (H,),
-    are (H, D). Gradients go to `query_key_value` and, through `slope`, to `p`.
+    are (H, D). Gradients go to `query_key_value` and, through `slope`, to `p`. `is_added`: scores
+    plus `decay`, a table of logarithms.
     """
     out, _ = _attend(
         query_key_value,
@@ -42,6 +48,7 @@ def fused_attention(
         ranges.groups,
         ranges.root_index,
         ranges.leaf_slot,
+        is_added,
     )
     return out
 
@@ -63,6 +70,7 @@ def _attend(
     groups: Tensor,
     root_index: Tensor,
     leaf_slot: Tensor,
+    is_added: bool,
 ) -> tuple[Tensor, Tensor]:
     """Return what each token gathers (T, H, S) and its log2 sum of weights (H, T)."""
     num_tokens, _, num_heads, head_size = query_key_value.shape
@@ -70,7 +78,7 @@ def _attend(
     log_sums = query_key_value.new_empty(num_heads, num_tokens, dtype=torch.float32)
     attention_kernels.attend[((len(starts) - 1) * num_heads,)](
         query_key_value,
-        _score_factors(decay, head_size),
+        _score_table(decay, head_size, is_added),
         starts,
         groups,
         root_index,
@@ -79,8 +87,10 @@ def _attend(
         log_sums,
         num_tokens,
         decay.shape[1],
+        _score_scale(head_size),
         num_heads=num_heads,
         head_size=head_size,
+        IS_ADDED=is_added,
         PRECISION=_precision(query_key_value),
         **FORWARD_TILES,
     )
@@ -97,6 +107,7 @@ def _(
     groups: Tensor,
     root_index: Tensor,
     leaf_slot: Tensor,
+    is_added: bool,
 ) -> tuple[Tensor, Tensor]:
     num_tokens, _, num_heads, head_size = query_key_value.shape
     return (
@@ -117,6 +128,7 @@ def _attend_backward(
     leaf_slot: Tensor,
     out: Tensor,
     log_sums: Tensor,
+    is_added: bool,
     is_p_learnt: bool,
 ) -> tuple[Tensor, Tensor]:
     """Return the gradients of `query_key_value` and of p (H,); the latter 0 unless learnt."""
@@ -127,11 +139,12 @@ def _attend_backward(
     offsets = torch.empty_like(log_sums)
     p_gradients = log_sums.new_zeros(num_ranges if is_p_learnt else 1, num_heads)
     places = (starts, groups, root_index, leaf_slot)
-    factors, grid = _score_factors(decay, head_size), (num_ranges * num_heads,)
+    table, scale = _score_table(decay, head_size, is_added), _score_scale(head_size)
+    grid = (num_ranges * num_heads,)
     attention_kernels.query_gradient[grid](
         query_key_value,
-        factors,
-        slope * head_size**-0.5,
+        table,
+        slope if is_added else slope * head_size**-0.5,
         *places,
         out,
         log_sums,
@@ -141,15 +154,17 @@ def _attend_backward(
         p_gradients,
         num_tokens,
         num_distances,
+        scale,
         num_heads=num_heads,
         head_size=head_size,
+        IS_ADDED=is_added,
         IS_P_LEARNT=is_p_learnt,
         PRECISION=_precision(query_key_value),
         **QUERY_TILES,
     )
     attention_kernels.key_value_gradient[grid](
         query_key_value,
-        factors,
+        table,
         *places,
         log_sums,
         out_gradient,
@@ -157,8 +172,10 @@ def _attend_backward(
         gradient,
         num_tokens,
         num_distances,
+        scale,
         num_heads=num_heads,
         head_size=head_size,
+        IS_ADDED=is_added,
         PRECISION=_precision(query_key_value),
         **KEY_TILES,
     )
@@ -177,30 +194,41 @@ def _(
     leaf_slot: Tensor,
     out: Tensor,
     log_sums: Tensor,
+    is_added: bool,
     is_p_learnt: bool,
 ) -> tuple[Tensor, Tensor]:
     return torch.empty_like(query_key_value), log_sums.new_empty(log_sums.shape[0])
 
 
 def _keep_for_backward(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
-    query_key_value, p, decay, slope, *places = inputs
+    query_key_value, p, decay, slope, *places, is_added = inputs
     ctx.save_for_backward(query_key_value, decay, slope, *places, *output)
+    ctx.is_added = is_added
     ctx.is_p_learnt = ctx.needs_input_grad[1]
     ctx.p_dtype = p.dtype
 
 
 def _differentiate(ctx, out_gradient, _):  # type: ignore[no-untyped-def]
-    gradient, p_gradient = _attend_backward(out_gradient, *ctx.saved_tensors, ctx.is_p_learnt)
+    gradient, p_gradient = _attend_backward(
+        out_gradient, *ctx.saved_tensors, ctx.is_added, ctx.is_p_learnt
+    )
     p_gradient = p_gradient.to(ctx.p_dtype) if ctx.is_p_learnt else None
-    return gradient, p_gradient, *[None] * 6
+    return gradient, p_gradient, *[None] * 7
 
 
 _attend.register_autograd(_differentiate, setup_context=_keep_for_backward)
 
 
-def _score_factors(decay: Tensor, head_size: int) -> Tensor:
-    """Return what a product q . k is multiplied by at each distance, for powers of two."""
-    return (decay.float() * (LOG2_E * head_size**-0.5)).contiguous()
+def _score_table(decay: Tensor, head_size: int, is_added: bool) -> Tensor:
+    """Return what a product q . k is multiplied by at each distance, or what is added to it after
+    the scale; for powers of two."""
+    scale = LOG2_E if is_added else _score_scale(head_size)
+    return (decay.float() * scale).contiguous()
+
+
+def _score_scale(head_size: int) -> float:
+    """Return what makes a product a score, for powers of two."""
+    return LOG2_E * head_size**-0.5
 
 
 def _precision(query_key_value: Tensor) -> str:

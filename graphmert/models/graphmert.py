@@ -49,7 +49,7 @@ class GraphMERTModel(PreTrainedModel):
     def __init__(self, config: GraphMERTConfig) -> None:
         super().__init__(config)
         self.embeddings = Embeddings(config)
-        self.hgat = HGAT(config)
+        self.hgat = HGAT(config) if config.use_hgat else None
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_hidden_layers))
         self.lm_head = LanguageModelHead(config)
         self.relation_head = nn.Linear(config.hidden_size, config.num_relations)
@@ -101,8 +101,11 @@ class GraphMERTModel(PreTrainedModel):
 
         States of tokens without a window (`window_index` -1) are finite and mean nothing.
         """
-        hidden = self.hgat(self.embeddings(inputs), inputs)
-        scope = choose_scope(inputs, hidden, self.config.num_attention_heads)
+        hidden = self.embeddings(inputs)
+        if self.hgat is not None:
+            hidden = self.hgat(hidden, inputs)
+        placed = inputs.with_roots_apart(self.config.root_distance)
+        scope = choose_scope(placed, hidden, self.config.num_attention_heads)
         for layer in self.layers:
             hidden = layer(hidden, scope)
         return hidden

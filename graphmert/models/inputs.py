@@ -47,6 +47,12 @@ class GraphInputs:
     window_starts: Tensor | None = None  # (windows + 1,)
     edge_runs: EdgeRuns | None = None
 
+    def with_roots_apart(self, distance: int) -> "GraphInputs":
+        """Return the same inputs with root indices `distance` apart, for distances alone."""
+        if distance == 1:
+            return self
+        return replace(self, root_index=self.root_index * distance)
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "GraphInputs":
         """Return the same inputs on `device`."""
         moved: dict[str, Any] = {

@@ -124,10 +124,10 @@ def _schema_json() -> str:
 
 
 def log_evaluation(run_id: str, report: EvaluationReport, prefix: str, step: int = 0) -> None:
-    """Log a report: metrics as `prefix/name`, the whole as JSON, the confusion matrix drawn."""
+    """Log a report: metrics as `prefix/name`, the whole as JSON, its figures drawn."""
     from mlflow.entities import Metric  # noqa: PLC0415
 
-    from graphmert.evaluation.figures import draw_confusion_matrix  # noqa: PLC0415
+    from graphmert.evaluation.figures import draw_report  # noqa: PLC0415
 
     client = open_client()
     now_ms = int(time.time() * 1000)
@@ -136,8 +136,8 @@ def log_evaluation(run_id: str, report: EvaluationReport, prefix: str, step: int
     ]
     client.log_batch(run_id, metrics=metrics)
     client.log_text(run_id, report.to_json(), f"{prefix}/report.json")
-    figure = draw_confusion_matrix(report.relations.every)
-    client.log_figure(run_id, figure, f"{prefix}/confusion_matrix.png")
+    for name, figure in draw_report(report).items():
+        client.log_figure(run_id, figure, f"{prefix}/{name}")
 
 
 def log_loss_curves(run_id: str, metrics_path: Path) -> None:

@@ -39,23 +39,45 @@ class Progress:
     sums: list[float] = field(default_factory=list)  # losses and counts since the last log line
 
 
+@dataclass(frozen=True)
+class CheckpointTensors:
+    """What of a model and its optimizer a checkpoint holds."""
+
+    weights: Mapping[str, Tensor]  # by name; tied ones once
+    moments: Mapping[str, Tensor]  # the optimizer's state, by name of the parameter and its own
+
+
+def checkpoint_tensors(
+    model: GraphMERTModel, optimizer: torch.optim.Optimizer
+) -> CheckpointTensors:
+    """Return the tensors themselves, not copies: the next update changes them."""
+    return CheckpointTensors(
+        weights={name: weight.detach() for name, weight in model.named_parameters()},
+        moments={
+            f"{name}/{key}": torch.as_tensor(value).contiguous()
+            for name, parameter in model.named_parameters()
+            for key, value in optimizer.state[parameter].items()
+        },
+    )
+
+
 def save_checkpoint(
     folder: Path,
     *,
     model: GraphMERTModel,
-    optimizer: torch.optim.Optimizer,
+    tensors: CheckpointTensors,
     progress: Progress,
     identity: Mapping[str, Any],
     tokenizer_path: Path,
 ) -> Path:
-    """Write `folder`/step-N and point `latest` at it. `identity`: what a resumed run must share
-    besides the model's configuration (JSON values)."""
+    """Write `folder`/step-N and point `latest` at it. Of `model` the configuration is read alone.
+    `identity`: what a resumed run must share besides that (JSON values)."""
     target = folder / f"step-{progress.step:07d}"
     partial = folder / f".{target.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    _save_model(model, partial)
-    save_file(_optimizer_tensors(model, optimizer), partial / OPTIMIZER_FILE)
+    _save_model(model, tensors.weights, partial)
+    save_file(dict(tensors.moments), partial / OPTIMIZER_FILE)
     for name in TOKENIZER_FILES:
         if (tokenizer_path / name).is_file():
             shutil.copyfile(tokenizer_path / name, partial / name)
@@ -122,22 +144,11 @@ def remove_superseded(folder: Path, keep_every: int) -> None:
             shutil.rmtree(checkpoint)
 
 
-def _save_model(model: GraphMERTModel, folder: Path) -> None:
+def _save_model(model: GraphMERTModel, weights: Mapping[str, Tensor], folder: Path) -> None:
     """Write config.json and model.safetensors, without a progress bar of their own."""
     disable_progress_bar()
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, state_dict=dict(weights))
     enable_progress_bar()
-
-
-def _optimizer_tensors(
-    model: GraphMERTModel, optimizer: torch.optim.Optimizer
-) -> dict[str, Tensor]:
-    """Return the optimizer's state under the names of the parameters."""
-    return {
-        f"{name}/{key}": torch.as_tensor(value).contiguous()
-        for name, parameter in model.named_parameters()
-        for key, value in optimizer.state[parameter].items()
-    }
 
 
 def _load_optimizer(

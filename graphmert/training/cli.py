@@ -1,9 +1,11 @@
 """`graphmert-train`: train GraphMERT on a data set.
 
     graphmert-train --data_path data/sets/mine --output_dir runs/mine --preset tiny --num_epochs 3
+    torchrun --nnodes 2 ... -m graphmert.training.cli ...  # on each of several machines
 
-Exit status: 0 done, 2 bad input, 3 the loss is no longer finite, 75 stopped by a signal with a
-checkpoint written (run the same command with --resume to go on).
+On one machine it starts a process for each GPU itself. Exit status: 0 done, 2 bad input, 3 the loss
+is no longer finite, 75 stopped by a signal with a checkpoint written (run the same command with
+--resume to go on).
 """
 
 import argparse
@@ -19,34 +21,62 @@ from typing import Any
 import torch
 
 from graph_builder.errors import UserError
-from graph_builder.relations import NUM_RELATIONS
 from graph_builder.whole_file import write_whole
 from graphmert.data.dataset import TrainingData, load_tokenizer, load_training_data
-from graphmert.evaluation.device import usable_device
 from graphmert.models import configuration
 from graphmert.models.graphmert import GraphMERTModel
 from graphmert.models.loading import load_model
 from graphmert.tracking.tracker import open_tracker
+from graphmert.training.arguments import PRESETS, parser, run_settings, train_settings
 from graphmert.training.checkpoint import LATEST, Progress, load_checkpoint
 from graphmert.training.compilation import compile_model
 from graphmert.training.console import say
-from graphmert.training.masking import MaskSettings
-from graphmert.training.settings import RunSettings, TrainSettings
+from graphmert.training.launch import end_with_launcher, is_launched, launch
+from graphmert.training.memory import OutOfMemoryError, out_of_memory_line
+from graphmert.training.processes import ALONE, Processes, is_first, joined
 from graphmert.training.trainer import NonFiniteLossError, TrainingRun, train
 from graphmert.training.update import TokenLoss, make_optimizer, summed_token_loss
 
 EXIT_BAD_INPUT, EXIT_NOT_FINITE, EXIT_RESUME_ME = 2, 3, 75
-PRESETS = ("tiny", "small", "paper", "codebert")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = parser().parse_args(arguments)
+    if is_launched():
+        end_with_launcher()
+    elif (num_processes := processes_to_launch(options)) > 1:
+        return launch(arguments, num_processes, when_stopped=EXIT_RESUME_ME)
     try:
-        with stop_signal() as should_stop, closing(prepare(options)) as run:
-            is_done = train(run, should_stop)
+        return train_here(options)
     except (UserError, OSError, NonFiniteLossError) as error:
-        print(f"graphmert-train: {' '.join(str(error).split())}", file=sys.stderr)
+        if is_first() or isinstance(error, OutOfMemoryError):
+            print(f"graphmert-train: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_NOT_FINITE if isinstance(error, NonFiniteLossError) else EXIT_BAD_INPUT
+
+
+def processes_to_launch(options: argparse.Namespace) -> int:
+    """Return how many processes to share the work between: one for each GPU, if not told."""
+    if options.num_processes is not None:
+        return int(options.num_processes)
+    return torch.cuda.device_count() if options.device in (None, "cuda") else 1
+
+
+def train_here(options: argparse.Namespace) -> int:
+    """Train in this process, alone or as one of several; return the exit status."""
+    is_on_gpu = torch.cuda.is_available() and options.device in (None, "cuda")
+    with (
+        stop_signal() as should_stop,
+        joined(is_on_gpu) as processes,
+        closing(prepare_together(options, processes)) as run,
+    ):
+        is_done = is_out_of_memory = False
+        try:
+            is_done = train(run, lambda: processes.any(should_stop()))
+        except torch.OutOfMemoryError:
+            is_out_of_memory = True
+        if is_out_of_memory:  # out of the handler, since the traceback holds the tensors
+            raise OutOfMemoryError(out_of_memory_line(run))
     if not is_done:
         say("stopped, a checkpoint is written: the same command with --resume goes on")
         return EXIT_RESUME_ME
@@ -54,67 +84,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    defaults, where = TrainSettings(), RunSettings()
-    parser = argparse.ArgumentParser(
-        prog="graphmert-train", description="Train GraphMERT on a data set."
-    )
-    add = parser.add_argument
-    add("--data_path", type=Path, required=True, help="data-set folder, or one exported .pt")
-    add("--output_dir", type=Path, required=True, help="folder for checkpoints and metrics")
-    add("--preset", choices=PRESETS, help="model size (default tiny)")
-    add("--init_from", type=Path, metavar="CHECKPOINT", help="start from this model's weights")
-    add("--num_epochs", type=int, default=defaults.num_epochs, help="(default %(default)s)")
-    add("--batch_size", type=int, default=defaults.batch_size, help="windows (default %(default)s)")
-    add(
-        "--gradient_accumulation",
-        type=int,
-        default=defaults.gradient_accumulation,
-        help="forward passes of one update (default %(default)s)",
-    )
-    add(
-        "--learning_rate",
-        type=float,
-        default=defaults.learning_rate,
-        help="highest, after the warm-up (default %(default)s)",
-    )
-    add("--warmup_share", type=float, default=defaults.warmup_share, help="(default %(default)s)")
-    add("--weight_decay", type=float, default=defaults.weight_decay, help="(default %(default)s)")
-    add(
-        "--lambda_mlm",
-        type=float,
-        default=defaults.lambda_mlm,
-        help="weight of MLM; MNM has the rest (default %(default)s)",
-    )
-    add("--num_relations", type=int, default=NUM_RELATIONS, help="(default %(default)s)")
-    add("--two_passes", action="store_true", help="one forward pass for each objective")
-    add("--seed", type=int, default=defaults.seed, help="(default %(default)s)")
-    add("--device", help="such as cpu or cuda (default: cuda where there is one)")
-    add(
-        "--precision",
-        choices=("auto", "float32", "bf16"),
-        default="auto",
-        help="auto: bf16 on cuda",
-    )
-    add(
-        "--checkpoint_every",
-        type=int,
-        default=where.checkpoint_every,
-        help="epochs (default %(default)s)",
-    )
-    add("--log_every", type=int, default=where.log_every, help="updates (default %(default)s)")
-    add(
-        "--resume",
-        nargs="?",
-        type=Path,
-        const=Path(LATEST),
-        metavar="CHECKPOINT",
-        help="go on from this checkpoint (default: the latest one in --output_dir)",
-    )
-    return parser
+def prepare_together(options: argparse.Namespace, processes: Processes) -> TrainingRun:
+    """Prepare in every process; where it fails in one, raise its UserError in all of them."""
+    failure, run = None, None
+    try:
+        run = prepare(options, processes)
+    except (UserError, OSError) as error:
+        failure = str(error)
+    except torch.OutOfMemoryError:
+        failure = f"{options.data_path}: the model and the windows do not fit the GPU's memory"
+    for each in processes.gather([failure]):
+        if each is not None:
+            raise UserError(each)
+    assert run is not None
+    return run
 
 
-def prepare(options: argparse.Namespace) -> TrainingRun:
+def prepare(options: argparse.Namespace, processes: Processes = ALONE) -> TrainingRun:
     """Read all that the run needs, check it, and only then write the first file."""
     data = load_training_data(options.data_path)
     if options.num_relations != data.num_relations:
@@ -122,7 +108,7 @@ def prepare(options: argparse.Namespace) -> TrainingRun:
             f"--num_relations {options.num_relations}: "
             f"{options.data_path} has {data.num_relations} relations"
         )
-    settings, where = train_settings(options, data), run_settings(options)
+    settings, where = train_settings(options, data), run_settings(options, processes)
     model = initial_model(options, data)
     model.to(where.device)  # type: ignore[arg-type]  # what transformers declares is too narrow
     optimizer = make_optimizer(model, settings)
@@ -140,10 +126,12 @@ def prepare(options: argparse.Namespace) -> TrainingRun:
         )
         token_loss = compile_model(model)
 
-    parameters = identity | {"run": asdict(where), "model": model.config.to_dict()}
-    write_whole(options.output_dir / "settings.json", as_json(parameters))
-    tracker = open_tracker(options.output_dir / "metrics.jsonl", from_step=progress.step or -1)
-    tracker.log_parameters(parameters)
+    tracker = None
+    if processes.is_first:
+        parameters = identity | {"run": asdict(where), "model": model.config.to_dict()}
+        write_whole(options.output_dir / "settings.json", as_json(parameters))
+        tracker = open_tracker(options.output_dir / "metrics.jsonl", from_step=progress.step or -1)
+        tracker.log_parameters(parameters)
     return TrainingRun(
         model,
         optimizer,
@@ -155,31 +143,8 @@ def prepare(options: argparse.Namespace) -> TrainingRun:
         tracker,
         progress,
         token_loss,
+        processes,
     )
-
-
-def train_settings(options: argparse.Namespace, data: TrainingData) -> TrainSettings:
-    return TrainSettings(
-        num_epochs=options.num_epochs,
-        batch_size=options.batch_size,
-        gradient_accumulation=options.gradient_accumulation,
-        learning_rate=options.learning_rate,
-        warmup_share=options.warmup_share,
-        weight_decay=options.weight_decay,
-        lambda_mlm=options.lambda_mlm,
-        is_two_passes=options.two_passes,
-        seed=options.seed,
-        masks=MaskSettings(mask_token_id=data.mask_token_id, num_relations=data.num_relations),
-    )
-
-
-def run_settings(options: argparse.Namespace) -> RunSettings:
-    device = usable_device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if options.device is None and device.type == "cpu":
-        say("no GPU found: training runs on the CPU")
-    is_auto = options.precision == "auto"
-    is_bf16 = device.type == "cuda" if is_auto else options.precision == "bf16"
-    return RunSettings(str(device), is_bf16, options.checkpoint_every, options.log_every)
 
 
 def initial_model(options: argparse.Namespace, data: TrainingData) -> GraphMERTModel:

@@ -15,6 +15,9 @@ def compile_model(model: GraphMERTModel) -> TokenLoss:
 
     Sizes stay symbolic: every update has its own number of tokens and labels.
     """
+    # Among several processes torch would cut each graph where a bucket of gradients ends, and fails
+    # over sizes that are symbolic; a layer is small enough as it is.
+    torch._dynamo.config.optimize_ddp = False
     # Not the look-ups: their compiled gradient adds up by atomic adds, in no fixed order.
     model.embeddings.finish = torch.compile(model.embeddings.finish, dynamic=True)  # type: ignore[method-assign]
     for layer in model.layers:

@@ -5,6 +5,8 @@ import time
 
 from tqdm import tqdm
 
+from graphmert.training.processes import is_first
+
 SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -13,7 +15,7 @@ class EpochProgress:
 
     def __init__(self, title: str, num_done: int, num_updates: int) -> None:
         self._title, self._num_updates = title, num_updates
-        self._is_terminal = sys.stderr.isatty()
+        self._is_terminal = sys.stderr.isatty() and is_first()
         self._bar = tqdm(
             total=num_updates,
             initial=num_done,
@@ -38,5 +40,6 @@ class EpochProgress:
 
 
 def say(line: str) -> None:
-    """Print one line on standard error, above a bar where there is one."""
-    tqdm.write(line, file=sys.stderr)
+    """Print one line on standard error, above a bar where there is one; the first process does."""
+    if is_first():
+        tqdm.write(line, file=sys.stderr)

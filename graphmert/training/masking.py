@@ -17,10 +17,12 @@ from graphmert.training.losses import NO_LABEL
 
 EVALUATION_SEED = 0
 EVALUATION_EPOCH = -1  # of no training run: held-out masks never change
+MNM_TARGETS = ("relations", "tails")
 FIRST_ORDINARY_TOKEN = 5  # <s> <pad> </s> <unk> <mask> are never drawn in place of a token
 
 # One stream of random numbers for each decision, so that no decision depends on another's draw.
 _BUDGET, _PRIORITY, _LENGTH, _SPAN_ACTION, _TOKEN, _TRIPLE, _TRIPLE_ACTION, _RELATION = range(8)
+_LEAF_TOKEN = 8
 
 _BUDGET_BITS = 24  # budgets are computed in integers, so that every device rounds alike
 _PRIORITY_BITS = 40
@@ -36,10 +38,15 @@ class MaskSettings:
     span_stop: float = 0.2  # p of the geometric distribution of span lengths
     max_span: int = 7  # roots
     mnm_share: float = 0.15  # of the triples whose leaves are all to be seen
+    mnm_target: str = "relations"  # what MNM asks of them, or the tokens of their "tails" (paper)
     masked_share: float = 0.8  # of what is chosen becomes <mask> ...
     random_share: float = 0.1  # ... or something random; the rest stays as it is
     mask_token_id: int = 4
     num_relations: int = NUM_RELATIONS  # also the id of a masked relation
+
+    def __post_init__(self) -> None:
+        if self.mnm_target not in MNM_TARGETS:
+            raise ValueError(f"mnm_target {self.mnm_target!r}: not one of {', '.join(MNM_TARGETS)}")
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ class MaskedBatch:
     leaf_is_hidden: Tensor  # (F,) bool
     relation_inputs: Tensor  # (T,) 0 .. K - 1, K = masked
     relation_labels: Tensor  # (T,) 0 .. K - 1, or NO_LABEL
+    leaf_labels: Tensor | None = None  # (F,) token ids, or NO_LABEL; None: no tail is asked for
 
 
 def mask_batch(
@@ -65,26 +73,42 @@ def mask_batch(
 
     leaf_is_hidden = _head_is_chosen(batch, is_chosen)[batch.leaf_triples]
     leaf_is_masked = _tail_is_chosen(batch, is_chosen)[batch.leaf_triples] & ~leaf_is_hidden
-    relation_inputs, relation_labels = _mask_relations(
-        batch, leaf_is_hidden | leaf_is_masked, settings, draws
-    )
-    return MaskedBatch(
+    triples = _choose_triples(batch, leaf_is_hidden | leaf_is_masked, settings, draws)
+    masked = MaskedBatch(
         root_input_ids=root_input_ids,
         mlm_labels=batch.root_ids.masked_fill(~is_chosen, NO_LABEL),
         leaf_input_ids=batch.leaf_ids.masked_fill(leaf_is_masked, settings.mask_token_id),
         leaf_is_hidden=leaf_is_hidden,
-        relation_inputs=relation_inputs,
-        relation_labels=relation_labels,
+        relation_inputs=batch.triple_relations,
+        relation_labels=torch.full_like(batch.triple_relations, NO_LABEL),
     )
+    if settings.mnm_target == "tails":
+        return _mask_tails(batch, masked, triples, settings, draws, vocab_size)
+    return _mask_relations(batch, masked, triples, settings, draws)
 
 
 def evaluation_masks(batch: RaggedBatch, settings: MaskSettings, vocab_size: int) -> MaskedBatch:
     """Mask held-out windows: the same for every run, epoch and batch.
 
-    Everything chosen is masked: what is asked for is never to be seen.
+    Everything chosen is masked: what is asked for is never to be seen. Of triples, relations are
+    asked for, whatever was trained.
     """
-    unseen = replace(settings, masked_share=1.0, random_share=0.0)
+    unseen = replace(settings, masked_share=1.0, random_share=0.0, mnm_target="relations")
     return mask_batch(batch, unseen, EVALUATION_SEED, EVALUATION_EPOCH, vocab_size)
+
+
+def mask_roots(batch: RaggedBatch, is_chosen: Tensor, settings: MaskSettings) -> MaskedBatch:
+    """Mask the chosen roots (R,) bool, and mask or hide every leaf that would give one away."""
+    leaf_is_hidden = _head_is_chosen(batch, is_chosen)[batch.leaf_triples]
+    leaf_is_masked = _tail_is_chosen(batch, is_chosen)[batch.leaf_triples] & ~leaf_is_hidden
+    return MaskedBatch(
+        root_input_ids=batch.root_ids.masked_fill(is_chosen, settings.mask_token_id),
+        mlm_labels=batch.root_ids.masked_fill(~is_chosen, NO_LABEL),
+        leaf_input_ids=batch.leaf_ids.masked_fill(leaf_is_masked, settings.mask_token_id),
+        leaf_is_hidden=leaf_is_hidden,
+        relation_inputs=batch.triple_relations,
+        relation_labels=torch.full_like(batch.triple_relations, NO_LABEL),
+    )
 
 
 @dataclass(frozen=True)
@@ -175,23 +199,69 @@ def _corrupt_roots(
     return torch.where(is_random, random_ids, input_ids)
 
 
-def _mask_relations(
+@dataclass(frozen=True)
+class _ChosenTriples:
+    """What MNM asks about, (T,) bool each."""
+
+    is_chosen: Tensor
+    is_masked: Tensor  # what is asked for gives way to a mask
+    is_random: Tensor  # .. or to something random
+
+
+def _choose_triples(
     batch: RaggedBatch, leaf_is_lost: Tensor, settings: MaskSettings, draws: _Draws
-) -> tuple[Tensor, Tensor]:
-    """Return relation inputs and labels (T,). A triple is asked only if all its leaves are seen."""
+) -> _ChosenTriples:
+    """Choose a share of the triples. One is asked about only if all its leaves are seen."""
     num_triples = len(batch.triple_relations)
     num_leaves = torch.bincount(batch.leaf_triples, minlength=num_triples)
     num_lost = torch.bincount(batch.leaf_triples[leaf_is_lost], minlength=num_triples)
     is_chosen = (num_leaves > 0) & (num_lost == 0)
     is_chosen &= uniform(draws.triple_keys(_TRIPLE), batch.triple_index) < settings.mnm_share
     actions = uniform(draws.triple_keys(_TRIPLE_ACTION), batch.triple_index)
-    is_masked, is_random = _split_actions(actions, is_chosen, settings)
+    return _ChosenTriples(is_chosen, *_split_actions(actions, is_chosen, settings))
+
+
+def _mask_relations(
+    batch: RaggedBatch,
+    masked: MaskedBatch,
+    triples: _ChosenTriples,
+    settings: MaskSettings,
+    draws: _Draws,
+) -> MaskedBatch:
+    """Ask for the relation of each chosen triple, the same in all its slots."""
     random_relations = integers(
         draws.triple_keys(_RELATION), batch.triple_index, 0, settings.num_relations
     )
-    inputs = batch.triple_relations.masked_fill(is_masked, settings.num_relations)
-    labels = batch.triple_relations.masked_fill(~is_chosen, NO_LABEL)
-    return torch.where(is_random, random_relations, inputs), labels
+    inputs = batch.triple_relations.masked_fill(triples.is_masked, settings.num_relations)
+    return replace(
+        masked,
+        relation_inputs=torch.where(triples.is_random, random_relations, inputs),
+        relation_labels=batch.triple_relations.masked_fill(~triples.is_chosen, NO_LABEL),
+    )
+
+
+def _mask_tails(
+    batch: RaggedBatch,
+    masked: MaskedBatch,
+    triples: _ChosenTriples,
+    settings: MaskSettings,
+    draws: _Draws,
+    vocab_size: int,
+) -> MaskedBatch:
+    """Ask for all tokens of each chosen triple's leaves (MNM of arXiv 2510.09580)."""
+    keys = draws.window_keys(_LEAF_TOKEN)[batch.leaf_windows]  # (F,)
+    places = batch.root_index[batch.leaf_roots] * batch.layout.leaves_per_root + batch.leaf_slots
+    random_ids = integers(keys, places, FIRST_ORDINARY_TOKEN, vocab_size)
+    is_chosen, is_masked, is_random = (
+        each[batch.leaf_triples]
+        for each in (triples.is_chosen, triples.is_masked, triples.is_random)
+    )
+    inputs = masked.leaf_input_ids.masked_fill(is_masked, settings.mask_token_id)
+    return replace(
+        masked,
+        leaf_input_ids=torch.where(is_random, random_ids, inputs),
+        leaf_labels=batch.leaf_ids.masked_fill(~is_chosen, NO_LABEL),
+    )
 
 
 def _split_actions(

@@ -11,7 +11,7 @@ class TrainSettings:
     """Settings that decide the outcome: a resumed run must have the same ones."""
 
     num_epochs: int = 15
-    batch_size: int = 32  # windows of one forward pass
+    batch_size: int = 32  # windows of one forward pass, of all processes together
     gradient_accumulation: int = 1  # forward passes of one update
     learning_rate: float = 2e-4  # highest, at the end of the warm-up
     min_learning_rate_share: float = 0.05  # of the highest: where the cosine ends
@@ -49,6 +49,7 @@ class RunSettings:
     is_bf16: bool = False  # bf16 autocast
     checkpoint_every: int = 1  # epochs
     log_every: int = 20  # updates
+    num_processes: int = 1  # that share each update's windows
 
     def __post_init__(self) -> None:
         for name in ("checkpoint_every", "log_every"):

@@ -180,7 +180,7 @@ class Oracle:
         """Note `receiver.x` as a target with a value."""
         if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
             owner, _ = place.receivers.get(target.value.id, (None, False))
-            if owner is not None and target.attr not in owner.names:
+            if owner is not None and target.attr not in {"__slots__", *owner.names}:
                 owner.names.add(target.attr)
                 self.add(owner.name, "has_field", target.attr, first_part(target))
 

@@ -54,6 +54,8 @@ def test_build_reuse_inspect_stats_and_export(
     tables, said = capsys.readouterr()
     assert_one_line(said, str(page))
     assert page.read_text().startswith("<!doctype html>")
+    assert cli.main(["stats", str(wanted.output), "--html", str(sources)]) == 2
+    assert_one_line(capsys.readouterr().err, "name a file for the page")
     for word in ("path:wsgiref", "placed %", "flows_to", "p99", "exact duplicates"):
         assert word in tables
 

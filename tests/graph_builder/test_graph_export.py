@@ -1,6 +1,7 @@
 """The graph of a repository: entities by qualified name, edges with counts, files of both."""
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -51,9 +52,7 @@ def edges(tables: GraphTables) -> dict[str, int]:
 
 
 def kinds(tables: GraphTables) -> dict[str, str]:
-    return {
-        row["name"]: row["kind"] + "?" * (not row["is_defined"]) for row in tables.nodes.to_pylist()
-    }
+    return {row["name"]: row["kind"] + "?" * (not row["path"]) for row in tables.nodes.to_pylist()}
 
 
 def test_names_lead_to_the_entities_behind_them(tables: GraphTables) -> None:
@@ -111,6 +110,9 @@ def test_nodes_know_what_they_are(tables: GraphTables) -> None:
         "append": "function?",
     }
     assert {name: kinds(tables)[name] for name in known} == known
+    paths = {row["name"]: row["path"] for row in tables.nodes.to_pylist()}
+    assert paths["shop.prices.Price.__init__.text"] == "shop/prices.py"
+    assert paths["shop.cart.LIMIT"] == paths["shop.cart"] == "shop/cart.py"
 
 
 def test_every_triple_is_counted_in_one_edge(tables: GraphTables) -> None:
@@ -176,3 +178,18 @@ def test_files_left_out_of_a_graph_are_named(
     assert cli.main(["graph", f"path:{sources}/json", *output]) == 1
     assert "binary.py: left out, binary" in capsys.readouterr().err
     assert (sources / "g" / "nodes.parquet").exists()
+
+
+def test_the_snippet_of_the_page_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = Path(__file__).parents[2] / "docs" / "repository-graph.md"
+    [snippet] = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    package = tmp_path / "src" / "pkg"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("from pkg.errors import Bad as Wrong\n")
+    (package / "errors.py").write_text("class Bad(Exception): pass\n")
+    (package / "use.py").write_text("import pkg\ndef f():\n    pkg.Wrong(1)\n    pkg.Wrong(2)\n")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(snippet, "repository-graph.md", "exec"), {})
+    assert capsys.readouterr().out == "pkg.use.f instantiates pkg.errors.Bad (2)\n"

@@ -8,11 +8,15 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
+from graph_builder.dataset import open_dataset
 from graph_builder.tokenizer import save_tokenizer, train_tokenizer
+from graphmert.data.dataset import load_split
+from graphmert.data.windows import WindowTable
 from graphmert.evaluation.metrics import report_relations
 from graphmert.evaluation.report import EvaluationReport
 from graphmert.models.configuration import tiny
 from graphmert.models.graphmert import GraphMERTModel
+from graphmert.models.loading import load_model
 
 # Tensors are small here: a second thread spends its time waiting, at the cost of a whole core.
 torch.set_num_threads(1)
@@ -88,3 +92,19 @@ def small_dataset(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactor
         )
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_checkpoint: Path) -> GraphMERTModel:
+    """The model of `tiny_checkpoint`; tests leave it as it is."""
+    return load_model(tiny_checkpoint)
+
+
+@pytest.fixture(scope="session")
+def train_windows(small_dataset: Path) -> WindowTable:
+    return load_split(open_dataset(small_dataset), "train")
+
+
+@pytest.fixture(scope="session")
+def held_out_windows(small_dataset: Path) -> WindowTable:
+    return load_split(open_dataset(small_dataset), "validation")

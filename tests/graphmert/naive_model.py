@@ -15,11 +15,11 @@ from graph_builder.layout import ChainLayout
 from graphmert.models.graphmert import GraphMERTModel
 
 
-def floyd_warshall(layout: ChainLayout) -> np.ndarray:
-    """Return all shortest paths of the fixed graph, (N, N)."""
+def floyd_warshall(layout: ChainLayout, are_roots_joined: bool = True) -> np.ndarray:
+    """Return all shortest paths of the fixed graph, (N, N); infinity where there is none."""
     distances = np.full((layout.num_nodes, layout.num_nodes), np.inf)
     np.fill_diagonal(distances, 0)
-    for one, other in chain_edges(layout):
+    for one, other in chain_edges(layout, are_roots_joined):
         distances[one, other] = distances[other, one] = 1
     for middle in range(layout.num_nodes):
         through = distances[:, middle, None] + distances[None, middle, :]
@@ -27,9 +27,9 @@ def floyd_warshall(layout: ChainLayout) -> np.ndarray:
     return distances
 
 
-def chain_edges(layout: ChainLayout) -> list[tuple[int, int]]:
+def chain_edges(layout: ChainLayout, are_roots_joined: bool = True) -> list[tuple[int, int]]:
     """Return root - next root, root - its leaves, leaf - next leaf of the same root."""
-    edges = [(root, root + 1) for root in range(layout.num_roots - 1)]
+    edges = [(root, root + 1) for root in range(layout.num_roots - 1) if are_roots_joined]
     for root in range(layout.num_roots):
         leaves = [layout.leaf_position(root, slot) for slot in range(layout.leaves_per_root)]
         edges += [(root, leaf) for leaf in leaves]
@@ -74,14 +74,16 @@ def naive_forward(
 ) -> tuple[dict[int, Tensor], dict[tuple[int, int], Tensor]]:
     """Return the final state of each real position and the logits of each slot of a real root."""
     config, layout = model.config, model.config.layout
-    distances = floyd_warshall(layout)
+    distances = floyd_warshall(layout, config.are_roots_joined)
     emb = model.embeddings
     total = (
         emb.tokens.weight[window["input_ids"]]
         + emb.positions.weight
         + emb.token_types.weight[window["token_type_ids"]]
     )
-    states = naive_hgat(model, _norm(total, emb.norm), window)
+    states = _norm(total, emb.norm)
+    if config.use_hgat:
+        states = naive_hgat(model, states, window)
     real = window["attention_mask"].nonzero().flatten().tolist()
     for layer in model.layers:
         states = _naive_layer(layer, states, real, distances, config)
@@ -116,9 +118,12 @@ def _naive_layer(layer, states: Tensor, real: list[int], distances: np.ndarray, 
             scores = []
             for other in real:
                 score = query[one, own] @ key[other, own] / math.sqrt(width)
-                if config.use_decay:
+                if config.use_decay and np.isinf(distances[one, other]):
+                    score = score * 0
+                elif config.use_decay:
                     step = math.sqrt(distances[one, other] + 1) - layer.attention.decay.p[head]
-                    score = score * config.decay_base ** F.gelu(step)
+                    decay = config.decay_base ** F.gelu(step)
+                    score = score + decay.log() if config.decay_form == "added" else score * decay
                 scores.append(score)
             weights = torch.stack(scores).softmax(0)
             parts.append(sum(w * value[o, own] for w, o in zip(weights, real, strict=True)))

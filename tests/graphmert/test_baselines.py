@@ -98,8 +98,9 @@ def test_baselines_are_scored_on_the_labels_of_the_held_out_windows() -> None:
     baselines = score_baselines(train, held_out, SETTINGS, VOCAB_SIZE)
     labels, predictions = reference(train, held_out)
     accuracy = float(np.mean(np.array(labels) == np.array(predictions)))
-    assert baselines["count_table"].every.accuracy == pytest.approx(accuracy)
-    majority = baselines["majority"].every
+    assert baselines["count_table"].relations.every.accuracy == pytest.approx(accuracy)
+    majority = baselines["majority"].relations.every
+    assert baselines["count_table"].measures["relation_accuracy"].mean == pytest.approx(accuracy)
     predicted = np.array(majority.confusion_matrix).sum(axis=0)
     most_frequent = np.bincount(train.triple_relations.numpy()).argmax()
     assert predicted[most_frequent] == majority.num_triples == len(labels)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from threading import Event
 
 import pytest
 import torch
@@ -14,12 +15,15 @@ from graphmert.training import checkpoint as module
 from graphmert.training.checkpoint import (
     BEST,
     LATEST,
+    CheckpointTensors,
     Progress,
+    checkpoint_tensors,
     load_checkpoint,
     point_link,
     remove_superseded,
     save_checkpoint,
 )
+from graphmert.training.checkpoint_writer import CheckpointWriter
 
 IDENTITY = {"settings": {"seed": 1, "betas": (0.9, 0.98)}, "data_set": "abc"}
 
@@ -49,7 +53,7 @@ def save(folder: Path, step: int, seed: int = 0) -> Path:
     return save_checkpoint(
         folder,
         model=model,
-        optimizer=optimizer,
+        tensors=checkpoint_tensors(model, optimizer),
         progress=Progress(step, 1, 2, 0.5, [1.0, 2.0]),
         identity=IDENTITY,
         tokenizer_path=folder,
@@ -125,6 +129,41 @@ def test_only_linked_and_periodic_checkpoints_stay(tmp_path: Path) -> None:
         remove_superseded(tmp_path, keep_every=10)
     kept = sorted(int(path.name.removeprefix("step-")) for path in tmp_path.glob("step-*"))
     assert kept == [10, 15, 20, 30]
+
+
+def test_what_is_written_is_what_was_there_when_it_was_submitted() -> None:
+    """The writing waits until the tensors have moved on."""
+    writer, has_moved, written = CheckpointWriter(), Event(), []
+    tensors = CheckpointTensors({"weight": torch.ones(3)}, {"weight/step": torch.ones(())})
+
+    def write(copies: CheckpointTensors) -> None:
+        assert has_moved.wait(timeout=60)
+        written.append({name: value.clone() for name, value in copies.weights.items()})
+        written.append({name: value.clone() for name, value in copies.moments.items()})
+
+    for value in (1.0, 2.0):
+        has_moved.clear()
+        tensors.weights["weight"].fill_(value)
+        tensors.moments["weight/step"].fill_(value)
+        writer.submit(tensors, write)
+        tensors.weights["weight"].fill_(9.0)
+        tensors.moments["weight/step"].fill_(9.0)
+        has_moved.set()
+        writer.wait()
+    values = [float(value.mean()) for each in written for value in each.values()]
+    assert values == [1.0, 1.0, 2.0, 2.0]
+
+
+def test_what_goes_wrong_in_writing_is_raised_once_by_the_next_call() -> None:
+    writer, nothing = CheckpointWriter(), CheckpointTensors({}, {})
+
+    def fail(_: CheckpointTensors) -> None:
+        raise OSError("No space left on device")
+
+    writer.submit(nothing, fail)
+    with pytest.raises(OSError, match="No space"):
+        writer.submit(nothing, fail)
+    writer.wait()
 
 
 def test_another_identity_is_refused_by_name(tmp_path: Path) -> None:

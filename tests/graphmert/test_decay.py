@@ -50,6 +50,23 @@ def test_decay_follows_its_formula():
             assert table[head, distance].item() == pytest.approx(0.6**gelu, rel=1e-12)
 
 
+def test_logarithm_and_both_slopes_are_those_of_the_decay():
+    decay = DistanceDecay(2, 40, base=0.6, initial_p=1.2, is_learnable=True).double()
+    torch.testing.assert_close(decay.logarithm(), decay().log())
+    for table, slope in ((decay(), decay.slope()), (decay.logarithm(), decay.log_slope())):
+        for distance in (0, 1, 5, 39):
+            (wanted,) = torch.autograd.grad(table[:, distance].sum(), decay.p, retain_graph=True)
+            torch.testing.assert_close(slope[:, distance], wanted)
+
+
+def test_decay_is_zero_past_the_farthest_that_is_joined():
+    decay = DistanceDecay(1, 9, base=0.6, initial_p=1.0, is_learnable=True, farthest=2)
+    everywhere = DistanceDecay(1, 9, base=0.6, initial_p=1.0, is_learnable=True)
+    assert torch.equal(decay()[:, :3], everywhere()[:, :3])
+    assert not decay()[:, 3:].any()
+    assert not decay.slope()[:, 3:].any()
+
+
 def test_decay_starts_at_one_and_falls():
     table = DistanceDecay(1, 130, base=0.6, initial_p=1.0, is_learnable=True)()[0].tolist()
     assert table[0] == 1

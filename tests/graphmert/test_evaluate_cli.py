@@ -22,9 +22,9 @@ from graphmert.training.masking import MaskSettings
 def test_the_report_is_that_of_evaluate_with_both_baselines(
     tiny_checkpoint: Path, small_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    output, figure = tmp_path / "out" / "report.json", tmp_path / "matrix.png"
+    output, figures = tmp_path / "out" / "report.json", tmp_path / "figures"
     arguments = [str(tiny_checkpoint), str(small_dataset), "--output", str(output)]
-    assert main([*arguments, "--figure", str(figure)]) == 0
+    assert main([*arguments, "--figures", str(figures), "--tasks"]) == 0
     report = EvaluationReport.from_json(output.read_text())
     dataset = open_dataset(small_dataset)
     direct = evaluate(
@@ -41,7 +41,7 @@ def test_the_report_is_that_of_evaluate_with_both_baselines(
         assert baseline.every.num_triples == report.relations.every.num_triples > 0
     count_table, majority = report.baselines["count_table"], report.baselines["majority"]
     assert count_table.every.macro_f1 > majority.every.macro_f1
-    assert figure.read_bytes().startswith(b"\x89PNG")
+    assert [figure.name for figure in figures.iterdir()] == ["confusion_matrix.png"]
     shown = capsys.readouterr().out
     for text in (f"{report.bits_per_byte:.4f}", "count_table", "majority", "imported_from"):
         assert text in shown

@@ -38,7 +38,7 @@ def random_ranges(lengths: list[list[int]], seed: int, hidden_share: float = 0.1
     )
 
 
-def plain(query_key_value: Tensor, decay: Tensor, ranges: TokenRanges) -> Tensor:
+def plain(query_key_value: Tensor, decay: Tensor, ranges: TokenRanges, is_added: bool) -> Tensor:
     """Return the plain path's answer (T, H, S), all tokens in one row; 0 for hidden ones."""
     groups = ranges.groups.long()
     own = torch.where(groups >= 0, groups, -1 - torch.arange(len(groups), device=DEVICE))
@@ -47,12 +47,18 @@ def plain(query_key_value: Tensor, decay: Tensor, ranges: TokenRanges) -> Tensor
         is_apart=(own[:, None] != own[None, :])[None],
     )
     query, key, value = query_key_value.permute(1, 2, 0, 3)[:, :, None]  # each (H, 1, T, S)
-    gathered = decayed_attention(query, key, value, decay, scope)[:, 0].transpose(0, 1)
+    gathered = decayed_attention(query, key, value, decay, scope, is_added)[:, 0]
+    gathered = gathered.transpose(0, 1)
     return gathered * (groups >= 0)[:, None, None]
 
 
 def outcomes(
-    seed: int, lengths: list[list[int]], dtype: torch.dtype, num_heads: int = 2, head_size: int = 32
+    seed: int,
+    lengths: list[list[int]],
+    dtype: torch.dtype,
+    num_heads: int = 2,
+    head_size: int = 32,
+    is_added: bool = False,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Return (fused, float64 plain): the output and both gradients of a random loss."""
     g = torch.Generator().manual_seed(seed)
@@ -68,10 +74,12 @@ def outcomes(
         module = DistanceDecay(num_heads, NUM_ROOTS + 2, 0.6, 1.0, is_learnable=True)
         module.p.data = exponents.to(DEVICE, wide)
         inputs = packed.detach().to(dtype if is_fused else wide).requires_grad_()
+        table = module.logarithm() if is_added else module()
         if is_fused:
-            out = fused_attention(inputs, module.p, module(), module.slope(), ranges)
+            slope = module.log_slope() if is_added else module.slope()
+            out = fused_attention(inputs, module.p, table, slope, ranges, is_added)
         else:
-            out = plain(inputs, module(), ranges)
+            out = plain(inputs, table, ranges, is_added)
         out.backward(weights.to(out.dtype))
         found.append({"out": out.detach(), "inputs": inputs.grad, "p": module.p.grad})
     return found[0], found[1]
@@ -91,6 +99,13 @@ LENGTHS = [
 @pytest.mark.parametrize("lengths", LENGTHS)
 def test_float32_agrees_with_float64(lengths: list[list[int]]) -> None:
     fused, wanted = outcomes(seed=1, lengths=lengths, dtype=torch.float32)
+    assert relative_error(fused["out"], wanted["out"]) < 1e-5
+    assert relative_error(fused["inputs"], wanted["inputs"]) < 1e-5
+    assert relative_error(fused["p"], wanted["p"]) < 1e-2
+
+
+def test_an_added_logarithm_agrees_with_float64() -> None:
+    fused, wanted = outcomes(6, [[70], [20, 10]], torch.float32, is_added=True)
     assert relative_error(fused["out"], wanted["out"]) < 1e-5
     assert relative_error(fused["inputs"], wanted["inputs"]) < 1e-5
     assert relative_error(fused["p"], wanted["p"]) < 1e-2

@@ -1,5 +1,7 @@
 """A whole model through the fused attention, against the same model through the plain path."""
 
+from typing import Any
+
 import pytest
 import torch
 from random_tables import VOCAB_SIZE, random_table
@@ -33,9 +35,18 @@ def one_packed_row() -> GraphInputs:
 
 
 @pytest.mark.parametrize("inputs", [rows_of_one_window(), one_packed_row()], ids=["rows", "packed"])
-@pytest.mark.parametrize("use_decay", [True, False])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"use_decay": False},
+        {"decay_form": "added"},
+        {"are_roots_joined": False, "use_hgat": False},
+    ],
+    ids=str,
+)
 def test_fused_model_agrees_with_the_plain_one(
-    inputs: GraphInputs, use_decay: bool, monkeypatch: pytest.MonkeyPatch
+    inputs: GraphInputs, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
     config = GraphMERTConfig(
@@ -45,7 +56,7 @@ def test_fused_model_agrees_with_the_plain_one(
         num_attention_heads=2,
         intermediate_size=32,
         num_roots=TABLE.layout.num_roots,
-        use_decay=use_decay,
+        **settings,
     )
     model = GraphMERTModel(config).eval()
     for parameter in model.layers.parameters():

@@ -221,3 +221,24 @@ def test_random_numbers_are_uniform() -> None:
     counts = torch.bincount(drawn.flatten(), minlength=12)
     assert counts[:5].sum() == 0
     assert counts[5:].min() > 0.97 * 200_000 / 7
+
+
+def test_tails_are_asked_for_whole_and_relations_stay_to_be_seen() -> None:
+    batch = random_table(seed=9, num_windows=60).batch(range(60))
+    settings = MaskSettings(mnm_share=0.5, mnm_target="tails")
+    masked = mask_batch(batch, settings, 0, 0, VOCAB_SIZE)
+    relations = mask_batch(batch, replace(settings, mnm_target="relations"), 0, 0, VOCAB_SIZE)
+    assert masked.leaf_labels is not None
+    is_asked = masked.leaf_labels != NO_LABEL
+    wanted = (relations.relation_labels != NO_LABEL)[batch.leaf_triples]
+    assert torch.equal(is_asked, wanted)  # the same triples, all their leaves
+    assert torch.equal(masked.leaf_labels[is_asked], batch.leaf_ids[is_asked])
+    is_mask = masked.leaf_input_ids == settings.mask_token_id
+    assert 0.7 < is_mask[is_asked].float().mean() < 0.9
+    unasked = relations.leaf_input_ids[~is_asked]
+    assert torch.equal(masked.leaf_input_ids[~is_asked], unasked)
+    assert torch.equal(masked.relation_inputs, batch.triple_relations)
+    assert (masked.relation_labels == NO_LABEL).all()
+    held_out = evaluation_masks(batch, settings, VOCAB_SIZE)
+    assert held_out.leaf_labels is None
+    assert (held_out.relation_labels != NO_LABEL).any()

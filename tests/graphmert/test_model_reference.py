@@ -15,7 +15,16 @@ LAYOUTS = [LAYOUT, ChainLayout(6, 1), ChainLayout(3, 4), ChainLayout(2, 2)]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
-@pytest.mark.parametrize("settings", [{}, {"use_decay": False, "relation_input": "root"}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"use_decay": False, "relation_input": "root"},
+        {"decay_form": "added", "use_hgat": False},
+        {"are_roots_joined": False},
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)], ids=str
 )

@@ -18,7 +18,7 @@ from graphmert.training.cli import main
 from graphmert.training.passes import forward_passes
 from graphmert.training.schedule import learning_rate
 from graphmert.training.settings import TrainSettings
-from graphmert.training.update import UpdateSums, make_optimizer, update
+from graphmert.training.update import SummedLosses, UpdateSums, make_optimizer, update
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def one_update(
     model = small_model(data).train()
     optimizer = make_optimizer(model, settings)
     passes = list(forward_passes(data.train, torch.arange(24), 0, settings, data.vocab_size))
-    sums = update(model, optimizer, passes, settings, autocast=nullcontext())
+    sums = update(SummedLosses(model), optimizer, passes, settings, autocast=nullcontext())
     return sums, model.state_dict()
 
 
@@ -89,7 +89,7 @@ def test_gradients_are_clipped_over_all_parameters_and_reach_both_heads(
     before = {name: value.clone() for name, value in model.state_dict().items()}
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     passes = list(forward_passes(data.train, torch.arange(24), 0, settings, data.vocab_size))
-    sums = update(model, optimizer, passes, settings, autocast=nullcontext())
+    sums = update(SummedLosses(model), optimizer, passes, settings, autocast=nullcontext())
     changes = {
         name: before[name] - parameter.detach() for name, parameter in model.named_parameters()
     }

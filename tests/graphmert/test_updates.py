@@ -1,9 +1,13 @@
 """Updates cut from one packed round, against the same windows masked and packed by themselves."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from random_tables import VOCAB_SIZE, random_table
+from tokenizers import Tokenizer
 
+from graphmert.data.fact_text import fact_words, write_facts
 from graphmert.data.packing import pack
 from graphmert.data.updates import LABEL_MULTIPLE, TOKEN_MULTIPLE, packed_updates
 from graphmert.data.windows import WindowTable
@@ -29,10 +33,16 @@ def updates() -> list[torch.Tensor]:
     return [order[:5], order[5:6], order[6:]]
 
 
+@pytest.mark.parametrize("kind", ["relations", "tails", "text"])
 def test_an_update_has_the_losses_and_gradients_of_its_windows_alone(
-    table: WindowTable, updates: list[torch.Tensor]
+    kind: str, table: WindowTable, updates: list[torch.Tensor], tokenizer: Tokenizer
 ) -> None:
     torch.manual_seed(0)
+    if kind == "text":
+        table = replace(
+            write_facts(table, tokenizer),
+            fact_words=fact_words(tokenizer).clamp(max=VOCAB_SIZE - 1),
+        )
     config = GraphMERTConfig(
         vocab_size=VOCAB_SIZE,
         hidden_size=16,
@@ -40,9 +50,10 @@ def test_an_update_has_the_losses_and_gradients_of_its_windows_alone(
         num_attention_heads=2,
         intermediate_size=32,
         num_roots=table.layout.num_roots,
+        leaves_per_root=table.layout.leaves_per_root,
     )
     model = GraphMERTModel(config).double().eval()
-    masks = MaskSettings(mnm_share=0.5)
+    masks = MaskSettings(mnm_share=0.5, mnm_target="tails" if kind == "tails" else "relations")
     rounds = packed_updates(table, updates, masks, SEED, EPOCH, VOCAB_SIZE)
     for windows, rows in zip(updates, rounds, strict=True):
         batch = table.batch(windows)
@@ -57,7 +68,12 @@ def test_an_update_has_the_losses_and_gradients_of_its_windows_alone(
         # The losses are summed in float32.
         torch.testing.assert_close(outcomes[0], outcomes[1], rtol=1e-5, atol=1e-5)
         assert (rows.mlm_labels != NO_LABEL).sum() == len(alone.mlm_labels) > 0
-        assert (rows.relation_labels != NO_LABEL).sum() == (alone.relation_labels != NO_LABEL).sum()
+        num_relations, num_tails = (
+            (each != NO_LABEL).sum() for each in (rows.relation_labels, rows.tail_labels)
+        )
+        assert num_relations == (alone.relation_labels != NO_LABEL).sum()
+        assert num_tails == len(alone.tail_labels)
+        assert (num_relations > 0, num_tails > 0) == (kind == "relations", kind == "tails")
 
 
 def test_ranges_hold_exactly_the_tokens_that_see_each_other(

@@ -1,0 +1,354 @@
+"""Run the graph study on a machine with GPUs: variants and seeds side by side, one a card.
+
+    python benchmarks/graph_study.py run --data data/carried --output_dir ONE --budget_s 560
+    python benchmarks/graph_study.py run --data data/carried --output_dir TWO --done ONE/*.jsonl
+    python benchmarks/graph_study.py baselines --data data/carried --output_dir TWO
+    python benchmarks/graph_study.py report --outcomes TWO/*.jsonl --output_dir benchmarks/results
+
+Set PYTORCH_NVML_BASED_CUDA_CHECK=1 for `run`, so that nothing touches a card before it forks.
+It prints its plan, then writes a line of `OUTPUT_DIR/outcomes.jsonl` for each (variant, seed) as
+it ends. What does not fit the budget is left for the next call, which skips the lines of `--done`
+and takes them over. It needs torch, triton, transformers, tokenizers, safetensors, numpy and
+pyarrow alone. `baselines` asks what needs no training (count table, BM25, a table of tails; on a
+CPU, and with bm25s). `report` makes the tables. `graph_study_data.py` writes the data.
+"""
+
+import argparse
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import torch
+from graph_study_data import read
+
+from graphmert.study.data import StudyData
+from graphmert.study.outcome import Outcome
+from graphmert.study.report import study_json, study_markdown
+from graphmert.study.run import add_settings, run_variant
+from graphmert.study.settings import StudySettings
+from graphmert.study.tasks import StudyTasks, make_tasks
+from graphmert.study.variants import MAIN, OTHERS, VARIANTS, Variant, find_variant
+
+FORK = multiprocessing.get_context("fork")  # children share the data that their parent has read
+START_S = 25.0  # of a run: imports on the card, compilation
+UPDATE_OVERHEAD_S = 0.05  # below this no update is queued, see train_throughput.py
+TUNED_TASKS = 4  # code search counts twice: it reads two texts
+TUNE_UPDATE_S = 0.08
+ASK_S = 25.0  # all questions of two splits
+
+
+@dataclass(frozen=True)
+class Job:
+    variant: Variant
+    seed: int
+    settings: StudySettings
+
+    def predicted_s(self, windows_per_s: float) -> float:
+        """Return about how long the job takes on a card that it has to itself."""
+        settings = self.settings
+        update_s = max(UPDATE_OVERHEAD_S, settings.batch_size / windows_per_s)
+        passes = 2 if self.variant.training.get("is_two_passes") else 1
+        tuning_s = TUNED_TASKS * settings.tune_updates * TUNE_UPDATE_S
+        return START_S + passes * settings.num_updates * update_s + tuning_s + ASK_S
+
+    @property
+    def label(self) -> str:
+        return f"{self.variant.name}, seed {self.seed}, {self.settings.num_updates} updates"
+
+
+@dataclass
+class Running:
+    job: Job
+    slot: int
+    process: BaseProcess
+    answer: Connection
+    start_s: float
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    options.output_dir.mkdir(parents=True, exist_ok=True)
+    return int(options.run(options))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do as many of the planned jobs as the budget has time for."""
+    started = time.monotonic()
+    torch.set_num_threads(1)  # a pool of threads does not live through a fork
+    lines = options.output_dir / "outcomes.jsonl"
+    done = read_outcomes([*options.done, lines])
+    lines.write_text("".join(f"{outcome.to_json()}\n" for outcome in done), encoding="utf-8")
+    num_cards = options.num_gpus if options.num_gpus is not None else count_gpus()
+    slots = max(1, num_cards) * options.jobs_per_gpu
+    data = read(options.data)
+    jobs = planned_jobs(options, data, {outcome.key for outcome in done})
+    print_plan(jobs, len(done), slots, options, data)
+    if options.plan_only:
+        return 0
+    if num_cards:
+        check_cards()
+    tasks = make_tasks(data, settings_of(options), fork_map)
+    say(started, "questions drawn")
+    missing = work_through(jobs, data, tasks, slots, num_cards, started, options, lines)
+    for job in missing:
+        say(started, f"left for another call: {job.label}")
+    outcomes = read_outcomes([lines])
+    write_report(outcomes, options.output_dir, ["validation"])
+    return 0
+
+
+def work_through(
+    jobs: list[Job],
+    data: StudyData,
+    tasks: StudyTasks,
+    slots: int,
+    num_cards: int,
+    started: float,
+    options: argparse.Namespace,
+    lines: Path,
+) -> list[Job]:
+    """Run jobs on all slots until they are done or the time is; return those that are not."""
+    waiting, running, free = list(jobs), list[Running](), list(range(slots))
+    missing: list[Job] = []
+    slowness = 1.0  # measured over predicted, of the jobs that ended
+    while waiting or running:
+        left_s = options.budget_s - (time.monotonic() - started)
+        while free and waiting:
+            job = waiting.pop(0)
+            if job.predicted_s(options.windows_per_s) * slowness > left_s:
+                missing.append(job)  # a shorter one may still fit
+                continue
+            running.append(start_job(job, free.pop(0), data, tasks, num_cards))
+            say(started, f"starts: {job.label}")
+        if not running:
+            break
+        ready = wait([each.answer for each in running], timeout=max(0.0, left_s))
+        if not ready:
+            for each in running:
+                each.process.kill()
+                missing.append(each.job)
+            break
+        for each in [each for each in running if each.answer in ready]:
+            running.remove(each)
+            free.append(each.slot)
+            took_s = time.monotonic() - each.start_s
+            if end_job(each, lines):
+                slowness = took_s / each.job.predicted_s(options.windows_per_s)
+                say(started, f"done in {took_s:.0f} s: {each.job.label}")
+            else:
+                say(started, f"FAILED after {took_s:.0f} s: {each.job.label}")
+                missing.append(each.job)
+    return missing + waiting
+
+
+def start_job(job: Job, slot: int, data: StudyData, tasks: StudyTasks, num_cards: int) -> Running:
+    """Start a job in a child process; it sees one card alone."""
+    receiver, sender = FORK.Pipe(duplex=False)
+
+    def work() -> None:
+        if num_cards:
+            os.environ["CUDA_VISIBLE_DEVICES"] = card_name(slot % num_cards)
+        device = torch.device("cuda" if num_cards else "cpu")
+        outcome = run_variant(data, tasks, job.variant, job.seed, job.settings, device)
+        sender.send(outcome.to_json())
+
+    process = FORK.Process(target=reporting_failure, args=(work, sender))
+    process.start()
+    sender.close()
+    return Running(job, slot, process, receiver, time.monotonic())
+
+
+def reporting_failure(work: Callable[[], None], sender: Connection) -> None:
+    try:
+        work()
+    except BaseException:
+        traceback.print_exc()
+        sender.send(None)
+        raise
+    finally:
+        sender.close()
+        sys.stdout.flush()
+
+
+def end_job(ended: Running, lines: Path) -> bool:
+    """Keep what a child sent; return whether that was an outcome."""
+    try:
+        line = ended.answer.recv()
+    except EOFError:  # the child is dead
+        line = None
+    ended.process.join()
+    if line is None:
+        return False
+    with lines.open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+    return True
+
+
+def fork_map(function: Callable[[int], Any], numbers: range) -> Iterator[Any]:
+    """Do as `map`, each number in a child process of its own."""
+    children = []
+    for number in numbers:
+        receiver, sender = FORK.Pipe(duplex=False)
+        process = FORK.Process(target=_send_answer, args=(function, number, sender), daemon=True)
+        process.start()
+        sender.close()
+        children.append((process, receiver))
+    for process, receiver in children:
+        yield pickle.loads(receiver.recv_bytes())
+        process.join()
+
+
+def _send_answer(function: Callable[[int], Any], number: int, sender: Connection) -> None:
+    # Bytes, since tensors would otherwise be handed over by a child that is gone by then.
+    sender.send_bytes(pickle.dumps(function(number)))
+    sender.close()
+
+
+def planned_jobs(options: argparse.Namespace, data: StudyData, done: set[Any]) -> list[Job]:
+    """Return what is to be done: the main variants with all seeds, then the others, shorter."""
+    settings = settings_of(options)
+    short = StudySettings(
+        **asdict(settings) | {"num_updates": options.short_updates, "tune_updates": 0}
+    )
+    named = [find_variant(name) for name in options.variants]
+    main = named if named else list(MAIN)
+    jobs = [Job(variant, seed, settings) for seed in range(options.num_seeds) for variant in main]
+    if not named and options.short_updates:
+        jobs += [Job(variant, 0, short) for variant in (*MAIN, *OTHERS)]
+    return [
+        job
+        for job in jobs
+        if (job.variant.name, job.seed, data.digest, tuple(sorted(asdict(job.settings).items())))
+        not in done
+    ]
+
+
+def print_plan(
+    jobs: Sequence[Job], num_done: int, slots: int, options: argparse.Namespace, data: StudyData
+) -> None:
+    windows = {name: f"{table.num_windows:,}" for name, table in data.held_out.items()}
+    print(
+        f"train {data.train.num_windows:,} windows, held out {windows}, data set {data.digest[:12]}"
+    )
+    print(f"{num_done} runs are done; {slots} at a time; predicted:")
+    ends = [0.0] * slots
+    for job in jobs:
+        at = min(range(slots), key=ends.__getitem__)
+        ends[at] += job.predicted_s(options.windows_per_s)
+        predicted_s = job.predicted_s(options.windows_per_s)
+        print(f"  {predicted_s:5.0f} s, ends at {ends[at]:5.0f} s  {job.label}")
+    print(f"in all {max(ends):.0f} s and some 60 s to read and draw; budget {options.budget_s} s")
+    sys.stdout.flush()
+
+
+def baselines(options: argparse.Namespace) -> int:
+    """Write the outcomes of what needs no training."""
+    from graphmert.study.baselines import baseline_outcomes  # noqa: PLC0415 (bm25s, scipy)
+
+    data = read(options.data)
+    tasks = make_tasks(data, settings_of(options))
+    outcomes = baseline_outcomes(data, tasks, settings_of(options))
+    path = options.output_dir / "baselines.jsonl"
+    path.write_text("".join(f"{each.to_json()}\n" for each in outcomes), encoding="utf-8")
+    print(path)
+    return 0
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write the tables of all outcomes."""
+    write_report(read_outcomes(options.outcomes), options.output_dir, options.splits)
+    return 0
+
+
+def write_report(outcomes: list[Outcome], folder: Path, splits: Sequence[str]) -> None:
+    day = datetime.now(UTC).strftime("%Y-%m-%d")
+    text = "\n".join(study_markdown(outcomes, split) for split in splits)
+    (folder / f"{day}-graph-study.md").write_text(text, encoding="utf-8")
+    (folder / f"{day}-graph-study.json").write_text(study_json(outcomes, splits), encoding="utf-8")
+    print(text)
+
+
+def read_outcomes(paths: Sequence[Path]) -> list[Outcome]:
+    """Return the outcomes in these files, each run once; a file that is not there has none."""
+    outcomes: dict[Any, Outcome] = {}
+    for path in paths:
+        if path.is_file():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                outcome = Outcome.from_json(line)
+                outcomes[outcome.key] = outcome
+    return list(outcomes.values())
+
+
+def count_gpus() -> int:
+    """Ask a process of its own: one that has asked CUDA anything must not fork."""
+    command = [sys.executable, "-c", "import torch; print(torch.cuda.device_count())"]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def card_name(index: int) -> str:
+    """Return what CUDA_VISIBLE_DEVICES calls one of the cards that this process may use."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return visible.split(",")[index] if visible else str(index)
+
+
+def check_cards() -> None:
+    """Raise RuntimeError, before time is spent, where a child of this process gets no card."""
+    probe = FORK.Process(target=torch.cuda.init)
+    probe.start()
+    probe.join()
+    if probe.exitcode:
+        raise RuntimeError("a child process cannot use the card: see what it printed above")
+
+
+def settings_of(options: argparse.Namespace) -> StudySettings:
+    return StudySettings(**{name: getattr(options, name) for name in StudySettings.__annotations__})
+
+
+def say(started: float, text: str) -> None:
+    print(f"[{time.monotonic() - started:4.0f} s] {text}", flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    each = commands.add_parser("run")
+    each.set_defaults(run=run)
+    add = each.add_argument
+    add("--data", type=Path, required=True, help="folder that graph_study_data.py wrote")
+    add("--done", type=Path, nargs="*", default=[], help="outcomes of earlier calls")
+    add("--variants", nargs="*", default=[], help=f"these alone: {[v.name for v in VARIANTS]}")
+    add("--num_seeds", type=int, default=3)
+    add("--short_updates", type=int, default=400, help="of the other variants; 0: leave them out")
+    add("--budget_s", type=float, default=560.0)
+    add("--windows_per_s", type=float, default=8500.0, help="of one card, for the plan")
+    add("--num_gpus", type=int, help="(all that torch sees)")
+    add("--jobs_per_gpu", type=int, default=1)
+    add("--plan_only", action="store_true")
+    add_settings(each, StudySettings())
+    each.add_argument("--output_dir", type=Path, required=True)
+    each = commands.add_parser("baselines")
+    each.set_defaults(run=baselines)
+    each.add_argument("--data", type=Path, required=True)
+    each.add_argument("--output_dir", type=Path, required=True)
+    add_settings(each, StudySettings())
+    each = commands.add_parser("report")
+    each.set_defaults(run=report)
+    each.add_argument("--outcomes", type=Path, nargs="+", required=True)
+    each.add_argument("--splits", nargs="+", default=["validation"])
+    each.add_argument("--output_dir", type=Path, required=True)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""The `ablation` flow: what the graph adds, as a run for each variant and seed and one report.
+
+Each run is `graphmert.study.run` in a child process; its figures go to a child of the flow's MLflow
+run, the tables and the picture to the flow's run itself.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+from prefect import flow, get_run_logger, runtime, task
+from pydantic import AfterValidator, PositiveInt
+
+from flows.child_process import run_module
+from flows.parameters import BatchSize, LearningRate, Preset
+from flows.tracked_run import made_by, origin, tracked_run
+from graph_builder.dataset import open_dataset
+from graphmert.study.outcome import Outcome
+from graphmert.study.settings import StudySettings
+from graphmert.study.variants import MAIN, find_variant
+from graphmert.tracking.run import end_run, log_dataset, start_run
+from graphmert.tracking.study import log_outcome, log_study
+
+
+def checked_variant(name: str) -> str:
+    """Return the name as it is; raise UserError, a ValueError, where no variant has it."""
+    return find_variant(name).name
+
+
+VariantName = Annotated[str, AfterValidator(checked_variant)]
+HeldOut = Literal["validation", "test"]
+MAIN_NAMES = tuple(variant.name for variant in MAIN)
+PARENT_TAG = "mlflow.parentRunId"
+
+
+@task(task_run_name="{variant}, seed {seed}")
+def run_variant(
+    variant: str, seed: int, data_path: Path, split: str, settings: StudySettings, output: Path
+) -> Path:
+    """Train and ask one variant in a child process; return the file with its outcome."""
+    flags = {"variant": variant, "seed": seed, "split": split, "output": output, **asdict(settings)}
+    run_module(
+        "graphmert-study",
+        "graphmert.study.run",
+        [str(data_path), *(part for name, v in flags.items() for part in (f"--{name}", str(v)))],
+        get_run_logger().info,
+    )
+    return output
+
+
+def tracked_variant(
+    parent_id: str,
+    variant: str,
+    seed: int,
+    data_path: Path,
+    split: str,
+    settings: StudySettings,
+    folder: Path,
+) -> Outcome:
+    """Do one run as a child of the flow's MLflow run."""
+    tags = {**origin(), **made_by(), PARENT_TAG: parent_id}
+    parameters = {"variant": variant, "seed": seed, **asdict(settings)}
+    run_id = start_run(f"{variant}, seed {seed}", tags, parameters)
+    status = "FAILED"
+    try:
+        path = folder / f"{variant.replace(' ', '-')}-{seed}.json"
+        written = run_variant(variant, seed, data_path, split, settings, path)
+        outcome = Outcome.from_json(written.read_text(encoding="utf-8"))
+        log_outcome(run_id, outcome)
+        status = "FINISHED"
+    finally:
+        end_run(run_id, status)
+    return outcome
+
+
+@flow(name="ablation", flow_run_name="ablation on {data_path}", validate_parameters=True)
+def ablation(
+    *,
+    data_path: Path,
+    variants: tuple[VariantName, ...] = MAIN_NAMES,
+    num_seeds: PositiveInt = 3,
+    split: HeldOut = "validation",
+    preset: Preset = "tiny",
+    num_updates: PositiveInt = 1000,
+    batch_size: BatchSize = 32,
+    learning_rate: LearningRate = 1e-3,
+    num_questions: PositiveInt = 500,
+    runs_dir: Path = Path("runs"),
+) -> str:
+    """Train the same model with and without parts of its graph, and compare on held-out code.
+
+    Args:
+        data_path: Folder of the data set.
+        variants: Names of the variants; "no leaves" and "shuffled" are what others are held to.
+        num_seeds: Seeds of each variant, 0, 1, and so on.
+        split: Split that is asked; test is for final tables only.
+        preset: Size of the models.
+        num_updates: Updates of each training.
+        batch_size: Windows of one update.
+        learning_rate: Highest rate of the schedule.
+        num_questions: Questions of each task.
+        runs_dir: Folder that holds the outcomes, each flow run in a folder of its own.
+    """
+    settings = StudySettings(
+        preset=preset,
+        num_updates=num_updates,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        num_questions=num_questions,
+    )
+    digest = open_dataset(data_path).digest
+    folder = runs_dir / f"ablation-{str(runtime.flow_run.id)[:8]}"
+    folder.mkdir(parents=True)
+    name = f"ablation on data {digest[:8]}, {split}"
+    with tracked_run(name, {"split": split, **asdict(settings)}) as run_id:
+        log_dataset(run_id, data_path)
+        outcomes = [
+            tracked_variant(run_id, variant, seed, data_path, split, settings, folder)
+            for seed in range(num_seeds)
+            for variant in variants
+        ]
+        log_study(run_id, outcomes, split)
+    return run_id

@@ -1,0 +1,133 @@
+"""Questions for the text of a triple's leaves: which ones, and a batch in which they are masked.
+
+Legend: Q questions, T triples and F leaves of a batch, B rows of E edges, C hidden size.
+A tail is asked for with its head and its relation to be seen. All its leaves are masked, and every
+other triple of the window whose leaves spell the same is hidden: no leaf restates the answer.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from graphmert.data.counter_random import bits, uniform, window_keys
+from graphmert.data.windows import RaggedBatch, WindowTable
+from graphmert.evaluation.questions import unmasked
+from graphmert.training.masking import MaskedBatch, MaskSettings
+
+TokenIds = tuple[int, ...]
+WINDOWS_PER_BATCH = 4096
+# Streams of random numbers, apart from those of masking.
+_QUESTION, _TEXT, _EXAMPLE = range(100, 103)
+
+
+@dataclass(frozen=True)
+class TailQuestions:
+    """Q triples whose leaves spell their tail, each with a window to itself."""
+
+    windows: npt.NDArray[np.int64]  # (Q,) of the table
+    triples: npt.NDArray[np.int64]  # (Q,) of that window
+    relations: npt.NDArray[np.int64]  # (Q,)
+    is_knowledge: npt.NDArray[np.bool_]  # (Q,)
+    heads: list[TokenIds]  # Q mentions that the triples hang on, as tokens of one spelling
+    tails: list[TokenIds]  # Q leaves, token ids
+
+    def __len__(self) -> int:
+        return len(self.tails)
+
+    def where(self, chosen: npt.NDArray[np.int64]) -> "TailQuestions":
+        return TailQuestions(
+            self.windows[chosen],
+            self.triples[chosen],
+            self.relations[chosen],
+            self.is_knowledge[chosen],
+            [self.heads[index] for index in chosen],
+            [self.tails[index] for index in chosen],
+        )
+
+
+def all_tails(table: WindowTable, text_ids: Tensor) -> TailQuestions:
+    """Return every triple of a table whose leaves spell its tail, in the order of the windows.
+
+    `text_ids` (V,) gives tokens of the same text one id (`token_texts.py`), so that a head is one
+    head with and without a space before it.
+    """
+    parts = [
+        _tails_of(table.batch(chosen).to("cpu"), chosen, text_ids.cpu())
+        for chosen in torch.arange(table.num_windows).split(WINDOWS_PER_BATCH)
+    ]
+    return TailQuestions(
+        windows=np.concatenate([part.windows for part in parts]),
+        triples=np.concatenate([part.triples for part in parts]),
+        relations=np.concatenate([part.relations for part in parts]),
+        is_knowledge=np.concatenate([part.is_knowledge for part in parts]),
+        heads=[head for part in parts for head in part.heads],
+        tails=[tail for part in parts for tail in part.tails],
+    )
+
+
+def draw_tails(
+    table: WindowTable, tails: TailQuestions, num_questions: int, seed: int
+) -> TailQuestions:
+    """Return `num_questions` of the tails, or all: the same ones wherever the triples are."""
+    keys = window_keys(table.window_ids.cpu()[torch.from_numpy(tails.windows)], seed, _QUESTION)
+    priorities = bits(keys, torch.from_numpy(tails.triples)).numpy()
+    return tails.where(np.sort(np.argsort(priorities, kind="stable")[:num_questions]))
+
+
+def draw_examples(batch: RaggedBatch, share: float, seed: int) -> Tensor:
+    """Return (T,) bool: about a share of the triples whose leaves spell their tail."""
+    keys = window_keys(batch.window_ids, seed, _EXAMPLE)[batch.triple_windows]
+    return ~batch.triple_is_reversed & (uniform(keys, batch.triple_index) < share)
+
+
+def ask_triples(batch: RaggedBatch, is_asked: Tensor, settings: MaskSettings) -> MaskedBatch:
+    """Mask the leaves of the asked triples (T,); hide leaves of others that spell the same."""
+    same = tail_keys(batch)
+    is_sibling = torch.isin(same, same[is_asked]) & ~is_asked
+    return replace(
+        unmasked(batch),
+        leaf_input_ids=batch.leaf_ids.masked_fill(
+            is_asked[batch.leaf_triples], settings.mask_token_id
+        ),
+        leaf_is_hidden=is_sibling[batch.leaf_triples],
+    )
+
+
+def tail_keys(batch: RaggedBatch) -> Tensor:
+    """Return a hash (T,) of (window, tokens of the leaves): equal for equal ones."""
+    leaves = torch.arange(len(batch.leaf_ids), device=batch.leaf_ids.device)
+    firsts = torch.full_like(batch.triple_relations, len(leaves))
+    firsts.scatter_reduce_(0, batch.leaf_triples, leaves, "amin")
+    ranks = leaves - firsts[batch.leaf_triples]
+    keys = window_keys(batch.leaf_windows, _TEXT)
+    terms = bits(keys + batch.leaf_ids, ranks)
+    return torch.zeros_like(batch.triple_relations).index_add_(0, batch.leaf_triples, terms)
+
+
+def _tails_of(batch: RaggedBatch, windows: Tensor, text_ids: Tensor) -> TailQuestions:
+    num_triples = len(batch.triple_relations)
+    num_leaves = torch.bincount(batch.leaf_triples, minlength=num_triples)
+    asked = (~batch.triple_is_reversed & (num_leaves > 0)).nonzero().flatten()
+    order = batch.leaf_triples.argsort(stable=True)
+    firsts = (num_leaves.cumsum(0) - num_leaves)[asked].tolist()
+    leaves = batch.leaf_ids[order].tolist()
+    roots = text_ids[batch.root_ids].tolist()
+    starts = batch.triple_head_starts[asked].tolist()
+    lengths = batch.triple_head_lengths[asked].tolist()
+    return TailQuestions(
+        windows=windows[batch.triple_windows[asked]].numpy(),
+        triples=batch.triple_index[asked].numpy(),
+        relations=batch.triple_relations[asked].numpy(),
+        is_knowledge=batch.triple_is_knowledge[asked].numpy(),
+        heads=[
+            tuple(roots[start : start + length])
+            for start, length in zip(starts, lengths, strict=True)
+        ],
+        tails=[
+            tuple(leaves[first : first + count])
+            for first, count in zip(firsts, num_leaves[asked].tolist(), strict=True)
+        ],
+    )

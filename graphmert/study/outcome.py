@@ -1,0 +1,79 @@
+"""What came of one run: every figure as sums by source, one JSON line."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from graphmert.evaluation.measures import Measures, TaskReport
+
+Sums = dict[str, dict[str, tuple[int, float]]]  # by figure, by source: questions and total
+
+
+@dataclass(frozen=True)
+class SplitOutcome:
+    """What a model scores on one split, and its baselines on equal questions."""
+
+    figures: Sums
+    scores: dict[str, float] = field(default_factory=dict)  # what is no mean of questions
+    baselines: dict[str, Sums] = field(default_factory=dict)  # by baseline
+    counts: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, measures: Measures, scores: dict[str, float], reports: Mapping[str, TaskReport]
+    ) -> Self:
+        """Put the reports of all tasks together; a task's figures are called TASK/FIGURE."""
+        figures = sums_of(measures)
+        baselines: dict[str, Sums] = {}
+        counts: dict[str, float] = {}
+        for task, report in reports.items():
+            figures |= sums_of(report.measures, f"{task}/")
+            counts |= {f"{task}/{name}": value for name, value in report.counts.items()}
+            for name, each in report.baselines.items():
+                baselines.setdefault(name, {}).update(sums_of(each, f"{task}/"))
+        return cls(figures, scores, baselines, counts)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    variant: str
+    seed: int
+    data_set: str  # identity
+    settings: dict[str, Any]  # of the study
+    losses: dict[str, float]  # of training, mean over the last updates
+    seconds: dict[str, float]
+    splits: dict[str, SplitOutcome]
+
+    @property
+    def num_updates(self) -> int:
+        """Updates of training; 0 for what needs none."""
+        return int(self.settings.get("num_updates", 0))
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells a run from all others."""
+        return (self.variant, self.seed, self.data_set, tuple(sorted(self.settings.items())))
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, line: str) -> Self:
+        """Read what `to_json` wrote; raises ValueError that says what is wrong with it."""
+        try:
+            values = json.loads(line)
+            splits = {name: SplitOutcome(**each) for name, each in values["splits"].items()}
+            return cls(**values | {"splits": splits})
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise ValueError(f"not the outcome of a study's run: {error}") from error
+
+
+def sums_of(measures: Measures, prefix: str = "") -> Sums:
+    """Return measures as plain numbers."""
+    return {
+        f"{prefix}{name}": {
+            source: (each.num_questions, each.total) for source, each in measure.by_source.items()
+        }
+        for name, measure in measures.items()
+    }

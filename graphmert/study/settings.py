@@ -1,0 +1,63 @@
+"""The settings of a study: the same for all its variants."""
+
+from dataclasses import dataclass
+
+from graph_builder.errors import UserError
+from graphmert.data.dataset import mask_token_id
+from graphmert.evaluation.tuning import TuneSettings
+from graphmert.models import configuration
+from graphmert.models.configuration import GraphMERTConfig
+from graphmert.study.data import StudyData
+from graphmert.study.variants import Variant
+from graphmert.training.masking import MaskSettings
+from graphmert.training.settings import TrainSettings, check_positive
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """How long every variant trains, and how much it is asked."""
+
+    preset: str = "paper"
+    num_updates: int = 1300
+    batch_size: int = 512  # windows of an update
+    learning_rate: float = 4e-4  # highest
+    warmup_share: float = 0.15  # of the updates
+    num_questions: int = 2000  # of each task and split
+    num_examples: int = 6000  # that the tasks with a fine-tune draw from the train split
+    tune_updates: int = 150  # 0: no task that needs a fine-tune is asked
+    tune_batch_size: int = 64
+    tune_learning_rate: float = 1e-4
+
+    def __post_init__(self) -> None:
+        for name in ("num_updates", "batch_size", "learning_rate", "num_questions", "num_examples"):
+            check_positive(name, getattr(self, name))
+        if self.tune_updates < 0:
+            raise UserError(f"--tune_updates {self.tune_updates}: must not be negative")
+
+    def masks(self, data: StudyData) -> MaskSettings:
+        return MaskSettings(mask_token_id=mask_token_id(data.tokenizer, "the data set"))
+
+    def training(self, data: StudyData, variant: Variant, seed: int) -> TrainSettings:
+        """Return the settings of one run."""
+        masks = MaskSettings(mask_token_id=self.masks(data).mask_token_id, **variant.masks)
+        shared = {
+            "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate,
+            "warmup_share": self.warmup_share,
+        }
+        return TrainSettings(seed=seed, masks=masks, **shared | dict(variant.training))
+
+    def model(self, data: StudyData, variant: Variant) -> GraphMERTConfig:
+        """Return the configuration of one variant's model for windows of the data's layout."""
+        config: GraphMERTConfig = getattr(configuration, self.preset)(data.vocab_size)
+        layout = data.train.layout
+        sizes = {"num_roots": layout.num_roots, "leaves_per_root": layout.leaves_per_root}
+        return GraphMERTConfig.from_dict(config.to_dict() | sizes | dict(variant.model))
+
+    def tuning(self, seed: int) -> TuneSettings:
+        return TuneSettings(
+            num_updates=self.tune_updates,
+            batch_size=self.tune_batch_size,
+            learning_rate=self.tune_learning_rate,
+            seed=seed,
+        )

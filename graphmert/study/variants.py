@@ -1,0 +1,71 @@
+"""The variants of the graph study: what each changes, all else being equal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from graph_builder.errors import UserError
+from graphmert.data.leaf_choice import LeafChoice
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One model of the study, by what tells it from the full one."""
+
+    name: str
+    meaning: str
+    leaves: LeafChoice = LeafChoice.BOTH
+    are_facts_text: bool = False  # lines after the code in place of leaves
+    model: Mapping[str, Any] = field(default_factory=dict)  # fields of GraphMERTConfig
+    training: Mapping[str, Any] = field(default_factory=dict)  # fields of TrainSettings
+    masks: Mapping[str, Any] = field(default_factory=dict)  # fields of MaskSettings
+
+    @property
+    def has_leaves(self) -> bool:
+        return self.leaves is not LeafChoice.NONE and not self.are_facts_text
+
+
+NO_MNM: Final[dict[str, Any]] = {"training": {"lambda_mlm": 1.0}, "masks": {"mnm_share": 0.0}}
+FULL: Final = Variant("full", "local and knowledge leaves, H-GAT, decay, MLM 0.9 and MNM 0.1")
+NO_LEAVES: Final = Variant("no leaves", "code alone, MLM alone", leaves=LeafChoice.NONE, **NO_MNM)
+SHUFFLED: Final = Variant(
+    "shuffled", "knowledge leaves exchanged between windows", LeafChoice.SHUFFLED
+)
+MAIN: Final = (
+    FULL,
+    NO_LEAVES,
+    SHUFFLED,
+    Variant("no H-GAT", "a leaf is its own tokens alone", model={"use_hgat": False}),
+)
+OTHERS: Final = (
+    Variant("no knowledge", "local leaves alone", LeafChoice.LOCAL),
+    Variant("no local", "knowledge leaves alone", LeafChoice.KNOWLEDGE),
+    Variant(
+        "facts as text", "the same facts as lines after the code", are_facts_text=True, **NO_MNM
+    ),
+    Variant("no MNM", "leaves as input, MLM alone", **NO_MNM),
+    Variant("MLM 0.95", "MLM 0.95 and MNM 0.05", training={"lambda_mlm": 0.95}),
+    Variant("MLM 0.8", "MLM 0.8 and MNM 0.2", training={"lambda_mlm": 0.8}),
+    Variant("MLM 0.6", "MLM 0.6 and MNM 0.4", training={"lambda_mlm": 0.6}),
+    Variant("MNM of tails", "MNM asks for the leaves' tokens", masks={"mnm_target": "tails"}),
+    Variant("two passes", "one pass for each objective", training={"is_two_passes": True}),
+    Variant("root alone", "the relation head reads the root", model={"relation_input": "root"}),
+    Variant("added decay", "the decay's logarithm is added", model={"decay_form": "added"}),
+    Variant("frozen p", "p stays 1", model={"is_decay_learnable": False}),
+    Variant("no decay", "plain attention", model={"use_decay": False}),
+    Variant(
+        "roots not joined",
+        "score times 0 but within a root and its leaves",
+        model={"are_roots_joined": False},
+    ),
+)
+VARIANTS: Final = (*MAIN, *OTHERS)
+
+
+def find_variant(name: str) -> Variant:
+    """Return the variant of this name; raise UserError where there is none."""
+    for variant in VARIANTS:
+        if variant.name == name:
+            return variant
+    names = ", ".join(variant.name for variant in VARIANTS)
+    raise UserError(f"{name!r} is no variant: choose one of {names}")

@@ -1,0 +1,147 @@
+"""The graph study: its variants, one whole run of two of them, and the comparison of all."""
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from graphmert.evaluation.measures import Measures, measure
+from graphmert.study.comparison import compare
+from graphmert.study.data import StudyData, load_study_data, seen_by
+from graphmert.study.outcome import Outcome, SplitOutcome
+from graphmert.study.report import study_markdown
+from graphmert.study.run import initial_model, main
+from graphmert.study.settings import StudySettings
+from graphmert.study.variants import VARIANTS, Variant
+from graphmert.training.passes import packed_passes
+from graphmert.training.update import SummedLosses, make_optimizer, update
+
+FLAGS = {
+    "preset": "tiny",
+    "num_updates": 2,
+    "batch_size": 4,
+    "num_questions": 12,
+    "num_examples": 12,
+    "tune_updates": 1,
+    "tune_batch_size": 4,
+}
+SOURCES = [f"source{number}" for number in range(6)]
+
+
+@pytest.fixture(scope="module")
+def data(small_dataset: Path) -> StudyData:
+    return load_study_data(small_dataset, ("validation",))
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+def test_every_variant_starts_from_the_weights_of_the_full_one(
+    variant: Variant, data: StudyData
+) -> None:
+    settings = StudySettings(preset="tiny")
+    table = seen_by(variant, data.held_out["validation"], 0, data.tokenizer)
+    full = initial_model(data, table, VARIANTS[0], 3, settings).state_dict()
+    found = initial_model(data, table, variant, 3, settings)
+    assert settings.training(data, variant, 3).seed == 3
+    for name, weight in found.state_dict().items():
+        if name in full and full[name].shape == weight.shape:
+            assert torch.equal(weight, full[name]), name
+    for field, value in variant.model.items():
+        assert getattr(found.config, field) == value
+    assert table.layout == found.config.layout
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+def test_every_variant_trains_on_rows_as_a_gpu_packs_them(
+    variant: Variant, data: StudyData
+) -> None:
+    settings = StudySettings(preset="tiny", batch_size=4)
+    table = seen_by(variant, data.held_out["validation"], 0, data.tokenizer)
+    model = initial_model(data, table, variant, 0, settings).train()
+    training = settings.training(data, variant, 0)
+    optimizer = make_optimizer(model, training)
+    before = model.state_dict()["lm_head.dense.weight"].clone()
+    updates = [torch.arange(4), torch.arange(4, 8)]
+    for passes in packed_passes(table, updates, 0, training, data.vocab_size):
+        sums = update(SummedLosses(model), optimizer, passes, training, nullcontext())
+        assert sums.stacked().isfinite().all()
+        assert sums.num_mlm_labels > 0
+        assert sums.num_mnm_labels == 0 or training.lambda_mlm < 1
+    assert not torch.equal(model.state_dict()["lm_head.dense.weight"], before)
+
+
+@pytest.mark.parametrize("name", ["full", "facts as text"])
+def test_a_run_answers_everything(name: str, small_dataset: Path, tmp_path: Path) -> None:
+    path = tmp_path / "outcome.json"
+    flags = [part for flag, value in FLAGS.items() for part in (f"--{flag}", str(value))]
+    command = [str(small_dataset), "--variant", name, "--output", str(path), "--device", "cpu"]
+    assert main([*command, *flags]) == 0
+    outcome = Outcome.from_json(path.read_text())
+    assert Outcome.from_json(outcome.to_json()) == outcome
+    figures = outcome.splits["validation"].figures
+    asked = {"token_accuracy", "names/accuracy", "search_zero_shot/mrr", "search/mrr"}
+    asked |= {"misuse/location_accuracy"}
+    assert asked <= figures.keys()
+    assert ("tails/mrr" in figures) == (name == "full")
+    has_relations = "relation_macro_f1" in outcome.splits["validation"].scores
+    assert has_relations == (name == "full")
+    assert "masked tokens: accuracy" in study_markdown([outcome], "validation")
+
+
+def test_an_unknown_variant_is_one_line(
+    small_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "outcome.json"
+    assert main([str(small_dataset), "--variant", "none", "--output", str(path)]) == 2
+    assert "'none' is no variant" in capsys.readouterr().err
+    assert not path.exists()
+
+
+def outcome_of(variant: str, seed: int, measures: Measures) -> Outcome:
+    splits = {"validation": SplitOutcome.of(measures, {}, {})}
+    return Outcome(variant, seed, "", {"num_updates": 5}, {}, {}, splits)
+
+
+def hits(variant: str, seed: int, percent: Mapping[str, int]) -> Outcome:
+    """Return an outcome with so many hits of 100 in each source."""
+    values = np.concatenate([np.arange(100) < each for each in percent.values()])
+    sources = np.repeat(list(percent), 100)
+    return outcome_of(variant, seed, {"token_accuracy": measure(values, sources)})
+
+
+def test_a_difference_that_is_the_same_everywhere_has_no_spread() -> None:
+    generator = np.random.default_rng(0)
+    outcomes = []
+    for seed in range(3):
+        percent = {source: int(generator.integers(20, 70)) for source in SOURCES}
+        outcomes.append(hits("no leaves", seed, percent))
+        higher = {source: each + 10 for source, each in percent.items()}
+        outcomes.append(hits("full", seed, higher))
+    outcomes.append(hits("full", 7, dict.fromkeys(SOURCES, 0)))  # no pair: only in the mean
+    cell = compare(outcomes, "validation", ["no leaves"])["full"]["masked tokens: accuracy"]
+    difference = cell.against["no leaves"]
+    assert difference.num_seeds == 3
+    for value in (difference.mean, difference.low, difference.high):
+        assert value == pytest.approx(0.1)
+    assert cell.by_seed[7] == 0
+    assert cell.mean == pytest.approx(np.mean(list(cell.by_seed.values())))
+
+
+def test_an_interval_covers_a_difference_of_one_repository_alone() -> None:
+    even = dict.fromkeys(SOURCES, 50)
+    outcomes = [
+        hits("no leaves", 0, even),
+        hits("full", 0, even | {"source0": 100}),
+    ]
+    found = compare(outcomes, "validation", ["no leaves"])["full"]["masked tokens: accuracy"]
+    difference = found.against["no leaves"]
+    assert difference.mean == pytest.approx(0.5 / 6)
+    assert difference.low == 0  # a third of the samples do not hold that repository
+    assert difference.high > 0.16
+    text = study_markdown(outcomes, "validation")
+    assert "+8.33 [+0.00, " in text
+    assert "**" not in text
+    clear = [outcomes[0], hits("full", 0, dict.fromkeys(SOURCES, 60))]
+    assert "**+10.00 [+10.00, +10.00]**" in study_markdown(clear, "validation")
