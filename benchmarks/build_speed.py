@@ -9,10 +9,19 @@ of CPU seconds (of all processes together), so that other work on the machine ma
 seconds, for what two processes gain, mean something on a quiet machine only.
 """
 
+import argparse
+import json
+import os
+import resource
 import shutil
-from collections.abc import Callable, Sequence
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
+from typing import Any, TypeVar
 
 from tokenizers import Tokenizer
 
@@ -24,6 +33,10 @@ from graph_builder.source_files import read_files
 from graph_builder.source_spec import parse_spec
 from graph_builder.sources import ResolvedSource, resolve
 from graph_builder.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
+from graph_builder.workers import run_tasks
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 TRAIN = (
     "pypi:django==5.2.19",
@@ -57,15 +70,17 @@ class Folder:
         return [resolve(parse_spec(spec), self.cache) for spec in specs]
 
 
-def prepare(folder: Folder) -> None:
-    """Fetch the packages and train the tokenizer, once."""
+def prepare(folder: Folder) -> int:
+    """Fetch the packages and train the tokenizer, once; return the bytes of source."""
     sources = folder.sources((*TRAIN, *VALIDATION, *TEST))
     num_files = sum(len(source.files) for source in sources)
-    print(f"{num_files:,} files, {sum(source.num_bytes for source in sources) / 1e6:.1f} MB")
+    num_bytes = sum(source.num_bytes for source in sources)
+    print(f"{num_files:,} files, {num_bytes / 1e6:.1f} MB")
     if not folder.tokenizer.exists():
         some = folder.sources(TOKENIZER_SOURCES)
         texts = (t.text for s in some for t in read_files(s.root, s.files).texts.values())
         save_tokenizer(train_tokenizer(texts, VOCAB_SIZE), folder.tokenizer)
+    return num_bytes
 
 
 def floor_a(folder: Folder, encode: Callable[[Tokenizer, str], object] | None = None) -> None:
@@ -87,8 +102,8 @@ def floor_b(folder: Folder) -> None:
     floor_a(folder, lambda _, text: fast.encode(text))
 
 
-def build(folder: Folder, num_processes: int) -> None:
-    """Build the data set with nothing parsed before."""
+def build(folder: Folder, num_processes: int) -> dict[str, float]:
+    """Build the data set with nothing parsed before; return the CPU seconds of its stages."""
     output = folder.path / f"data-{num_processes}"
     shutil.rmtree(output, ignore_errors=True)
     shutil.rmtree(folder.cache / "parsed", ignore_errors=True)
@@ -101,4 +116,91 @@ def build(folder: Folder, num_processes: int) -> None:
         num_processes=num_processes,
         cache_dir=folder.cache,
     )
-    build_dataset(settings)
+    stages: dict[str, float] = {}
+
+    def run(function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator:
+        started_at = cpu_s()
+        yield from run_tasks(function, tasks, num_processes)
+        stages[function.__name__] = cpu_s() - started_at
+
+    started_at = cpu_s()
+    build_dataset(settings, run=run)
+    stages["the rest"] = cpu_s() - started_at - sum(stages.values())
+    return stages
+
+
+MEASURED: dict[str, Callable[[Folder], dict[str, float] | None]] = {
+    "floor A": floor_a,
+    "floor B": floor_b,
+    "one process": lambda folder: build(folder, 1),
+    "two processes": lambda folder: build(folder, 2),
+}
+
+
+def cpu_s() -> float:
+    """Return the CPU seconds of this process and of its children that ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def measure(name: str, folder: Folder) -> dict[str, Any]:
+    """Run one measurement here; return its seconds, its stages and its memory."""
+    cpu_before, wall_before = cpu_s(), time.perf_counter()
+    stages = MEASURED[name](folder) or {}
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return {
+        "cpu_s": cpu_s() - cpu_before,
+        "wall_s": time.perf_counter() - wall_before,
+        "main_mib": used[0].ru_maxrss / 1024,
+        "worker_mib": used[1].ru_maxrss / 1024,  # of the largest of the others
+        "stages": stages,
+    }
+
+
+def show(
+    name: str, runs: Sequence[dict[str, Any]], num_bytes: int, floors: dict[str, float]
+) -> None:
+    """Print one measurement: medians over its runs, with the lowest and the highest."""
+    cpu = sorted(run["cpu_s"] for run in runs)
+    wall = median(run["wall_s"] for run in runs)
+    ratios = ", ".join(f"{floor / median(cpu):.2f} of {key}" for key, floor in floors.items())
+    print(
+        f"{name}: {median(cpu):.1f} CPU s ({cpu[0]:.1f} to {cpu[-1]:.1f}), "
+        f"{num_bytes / 1e6 / median(cpu):.2f} MB/s, {wall:.1f} wall s; {ratios}"
+    )
+    memory = (max(run[key] for run in runs) for key in ("main_mib", "worker_mib"))
+    print("  peak memory: main process {:.0f} MiB, largest other {:.0f} MiB".format(*memory))
+    for stage in runs[0]["stages"]:
+        seconds = median(run["stages"][stage] for run in runs)
+        print(f"  {stage}: {seconds:.1f} CPU s, {1e9 * seconds / num_bytes:.0f} ms/MB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work_dir", type=Path, default=Path("data/build-speed"))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--measure", choices=MEASURED, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    folder = Folder(options.work_dir)
+    if options.measure:
+        print(json.dumps(measure(options.measure, folder)))
+        return
+    num_bytes = prepare(folder)
+    command = [sys.executable, __file__, "--work_dir", str(folder.path), "--measure"]
+    environment = os.environ | {"TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1"}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in MEASURED}
+    for _ in range(options.rounds):
+        for name in MEASURED:
+            done = subprocess.run(
+                [*command, name], env=environment, stdout=subprocess.PIPE, text=True, check=True
+            )
+            runs[name].append(json.loads(done.stdout))
+    floors = {name: median(run["cpu_s"] for run in runs[name]) for name in ("floor A", "floor B")}
+    for name in MEASURED:
+        show(name, runs[name], num_bytes, floors)
+    walls = [median(run["wall_s"] for run in runs[n]) for n in ("one process", "two processes")]
+    print(f"two processes: {walls[0] / walls[1]:.2f} times the speed of one (wall time)")
+
+
+if __name__ == "__main__":
+    main()
