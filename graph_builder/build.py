@@ -24,7 +24,7 @@ from graph_builder.progress import Amount, with_progress
 from graph_builder.source_report import SourceReport, joined
 from graph_builder.source_task import SourceTask, build_batch
 from graph_builder.sources import ResolvedSource
-from graph_builder.workers import RunTasks, run_tasks
+from graph_builder.workers import RunTasks, run_tasks, save_memory
 
 Say = Callable[[str], None]
 
@@ -44,6 +44,7 @@ def build_dataset(
     run: runs a function over many tasks, None: on processes of this machine; see `workers.py`.
     Raises UserError for bad input, before or without changing what is there.
     """
+    save_memory()
     check_output(settings.output)
     plan = plan_build(settings, say)
     if plan.base is not None and plan.is_done:
