@@ -84,7 +84,7 @@ def file_batches(source: ResolvedSource, cache: Path) -> list[FileBatch]:
         if num_bytes * num_batches >= source.num_bytes * (len(batches) + 1) or at == len(files):
             batches.append(FileBatch(everything, first, at))
             first = at
-    return [batch for batch in batches if batch.first < batch.end]
+    return batches
 
 
 def parse_batch(batch: FileBatch) -> None:
