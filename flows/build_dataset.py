@@ -18,6 +18,7 @@ from flows.dataset_request import BuiltDataset, DatasetRequest
 from flows.defaults import TEST_SOURCES, TRAIN_SOURCES, VALIDATION_SOURCES, VOCAB_SIZE
 from flows.extension import copy_base, extended_request, save_request
 from flows.latest import point_latest
+from flows.mapped_build import builder_module
 from flows.parameters import SourceSpecs, VocabularySize
 from flows.progress import Progress
 from flows.source_table import show_sources
@@ -63,7 +64,7 @@ def build_in_child(
         copy_base(folder.with_name(request.extends), folder)
     arguments = ["build", "--output", str(folder), *request.arguments()]
     try:
-        run_module("graph-builder", "graph_builder.cli", arguments, pass_on)
+        run_module("graph-builder", builder_module(), arguments, pass_on)
     except CommandFailed as error:
         if error.code == BAD_INPUT and request.extends is not None and before is None:
             shutil.rmtree(folder)  # the copy of the base

@@ -5,7 +5,7 @@ A reader never sees half of it: until the manifest names them, new files are not
 
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from graph_builder.build_plan import BuildPlan, PlannedShard
 from graph_builder.build_tokenizer import BuildTokenizer
+from graph_builder.built_windows import load_windows
 from graph_builder.duplicates import COLUMNS, SeenWindows, Verdict
 from graph_builder.errors import UserError
 from graph_builder.manifest import (
@@ -26,6 +27,7 @@ from graph_builder.manifest import (
 from graph_builder.shards import ShardFormat, file_sha256, read_shard, write_rows
 from graph_builder.source_report import SourceReport
 from graph_builder.whole_file import TEMPORARY_SUFFIX, whole_file
+from graph_builder.workers import RunTasks
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,14 @@ class Newcomer:
 
     planned: PlannedShard
     key: str
-    paths: Sequence[Path]  # of the shards of its batches
+    paths: Sequence[Path]  # of the windows of its batches
     report: SourceReport
 
 
 @dataclass(frozen=True)
 class _Judged:
     newcomer: Newcomer
-    verdicts: Sequence[Verdict]  # on each of its shards
+    verdicts: Sequence[Verdict]  # on the windows of each
 
     @property
     def num_kept(self) -> int:
@@ -53,10 +55,12 @@ def assemble(
     kept: Sequence[ShardEntry],
     newcomers: Sequence[Newcomer],
     tokenizer: BuildTokenizer,
+    run: RunTasks,
 ) -> Manifest:
     """Write the data set; raise UserError, before anything is touched, where a split is empty.
 
-    kept: shards of the base that stay; newcomers: in the order of their arrival.
+    kept: shards of the base that stay; newcomers: in the order of their arrival; run: runs a
+    function over many tasks.
     """
     output = plan.settings.output
     shard_format = tokenizer.shard_format(plan.settings.layout)
@@ -66,8 +70,8 @@ def assemble(
         # From here to the end the folder is no data set: what it was is taken apart.
         (output / MANIFEST_NAME).unlink(missing_ok=True)
         _copy_tokenizer(tokenizer.path, output / tokenizer.entry.path)
-    placed = (shard for each in judged for shard in _place(output, each, shard_format))
-    shards = [*kept, *placed]
+    to_place = [task for each in judged for task in _place_tasks(output, each, shard_format)]
+    shards = [*kept, *(shard for _, shard in run(place_shard, to_place))]
     manifest = Manifest(
         shard_format=shard_format,
         builder=plan.versions,
@@ -88,21 +92,23 @@ def _judge(
     seen = SeenWindows()
     splits = [shard.split for shard in kept] + [new.planned.split for new in newcomers]
     for index, shard in enumerate(kept):
-        seen.admit(_read(output / shard.path), shard.split, _is_asked_later(splits, index))
+        seen.admit(
+            read_shard(output / shard.path, columns=COLUMNS),
+            shard.split,
+            _is_asked_later(splits, index),
+        )
     return [
         _Judged(
             new,
             [
-                seen.admit(_read(path), new.planned.split, _is_asked_later(splits, index))
+                seen.admit(
+                    load_windows(path, COLUMNS), new.planned.split, _is_asked_later(splits, index)
+                )
                 for path in new.paths
             ],
         )
         for index, new in enumerate(newcomers, start=len(kept))
     ]
-
-
-def _read(path: Path) -> pa.Table:
-    return read_shard(path, columns=COLUMNS)
 
 
 def _is_asked_later(splits: Sequence[str], index: int) -> bool:
@@ -129,27 +135,34 @@ def _copy_tokenizer(source: Path, target: Path) -> None:
             shutil.copyfile(file, temporary)
 
 
-def _place(output: Path, judged: _Judged, shard_format: ShardFormat) -> Iterator[ShardEntry]:
-    """Write the windows that stay to their place in the data set; yield the shards."""
-    newcomer = judged.newcomer
+@dataclass(frozen=True)
+class PlaceTask:
+    """Windows that are to become a shard of the data set."""
+
+    built: Path
+    is_kept: bytes  # of each window, as a byte
+    output: Path
+    entry: ShardEntry  # without what is known once it is written
+    shard_format: ShardFormat
+
+
+def _place_tasks(output: Path, judged: _Judged, shard_format: ShardFormat) -> Iterator[PlaceTask]:
+    newcomer, planned = judged.newcomer, judged.newcomer.planned
     for batch, (built, verdict) in enumerate(zip(newcomer.paths, judged.verdicts, strict=True)):
-        name = newcomer.planned.path(newcomer.key, batch)
-        path = output / name
-        if verdict.is_kept.all():
-            with whole_file(path) as temporary:
-                shutil.copyfile(built, temporary)
-        else:
-            table = read_shard(built, shard_format)
-            write_rows(path, table.take(np.flatnonzero(verdict.is_kept)), shard_format)
-        yield ShardEntry(
-            path=name,
-            source=newcomer.planned.source.label,
-            split=newcomer.planned.split,
-            key=newcomer.key,
-            num_windows=int(verdict.is_kept.sum()),
-            num_bytes=path.stat().st_size,
-            sha256=file_sha256(path),
+        name = planned.path(newcomer.key, batch)
+        num_windows = int(verdict.is_kept.sum())
+        entry = ShardEntry(
+            name, planned.source.label, planned.split, newcomer.key, num_windows, 0, ""
         )
+        yield PlaceTask(built, verdict.is_kept.tobytes(), output, entry, shard_format)
+
+
+def place_shard(task: PlaceTask) -> ShardEntry:
+    """Write the windows that stay to their place in the data set."""
+    path = task.output / task.entry.path
+    is_kept = np.frombuffer(task.is_kept, dtype=np.bool_)
+    write_rows(path, load_windows(task.built).filter(pa.array(is_kept)), task.shard_format)
+    return replace(task.entry, num_bytes=path.stat().st_size, sha256=file_sha256(path))
 
 
 def _sources(

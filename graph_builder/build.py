@@ -24,7 +24,7 @@ from graph_builder.progress import Amount, with_progress
 from graph_builder.source_report import SourceReport, joined
 from graph_builder.source_task import SourceTask, build_batch
 from graph_builder.sources import ResolvedSource
-from graph_builder.workers import RunTasks, run_tasks
+from graph_builder.workers import RunTasks, run_tasks, save_memory
 
 Say = Callable[[str], None]
 
@@ -44,6 +44,7 @@ def build_dataset(
     run: runs a function over many tasks, None: on processes of this machine; see `workers.py`.
     Raises UserError for bad input, before or without changing what is there.
     """
+    save_memory()
     check_output(settings.output)
     plan = plan_build(settings, say)
     if plan.base is not None and plan.is_done:
@@ -64,10 +65,10 @@ def build_dataset(
         }
         reports = _build_sources(tasks, run, say)
         newcomers = [
-            Newcomer(keys[key], key, [task.shard_path for task in each], reports[key])
+            Newcomer(keys[key], key, [task.windows_path for task in each], reports[key])
             for key, each in tasks.items()
         ]
-        manifest = assemble(plan, kept, newcomers, tokenizer)
+        manifest = assemble(plan, kept, newcomers, tokenizer, run)
     return BuildSummary(Dataset(settings.output, manifest), is_reused=False)
 
 
@@ -85,8 +86,7 @@ def _tasks(
             revision=source.revision,
             tokenizer_path=tokenizer.path,
             settings=plan.settings.chain_settings,
-            shard_format=tokenizer.shard_format(plan.settings.layout),
-            shard_path=folder.shard(key, number),
+            windows_path=folder.windows(key, number),
             report_path=folder.report(key, number),
         )
         for number, batch in enumerate(file_batches(source, plan.parsed_cache))

@@ -26,8 +26,8 @@ class BuildFolder:
     def tokenizer(self, key: str) -> Path:
         return self.path / f"tokenizer-{key}"
 
-    def shard(self, key: str, batch: int) -> Path:
-        return self.path / f"{key}.{batch}.parquet"
+    def windows(self, key: str, batch: int) -> Path:
+        return self.path / f"{key}.{batch}.arrow"
 
     def report(self, key: str, batch: int) -> Path:
         return self.path / f"{key}.{batch}.json"

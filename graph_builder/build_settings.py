@@ -54,7 +54,7 @@ class BuildSettings:
     leaves: Literal["local", "knowledge", "both"] = "both"  # which leaves go in
     max_knowledge_leaves: int = 32  # in a window
     layout: ChainLayout = field(default_factory=ChainLayout)
-    num_processes: int = 1  # sources that are built at the same time
+    num_processes: int = 1  # batches of files that are worked on at the same time
     cache_dir: Path = field(default_factory=default_cache_dir)  # git repositories and wheels
 
     @property

@@ -32,7 +32,7 @@ from graph_builder.sources import resolve
 from graph_builder.summary import summary_lines
 from graph_builder.triple_lines import triple_lines
 from graph_builder.window_view import window_view
-from graph_builder.workers import WorkerDied
+from graph_builder.workers import RunTasks, WorkerDied
 
 OK: Final = 0
 REJECTED: Final = 1
@@ -41,9 +41,13 @@ UNAVAILABLE: Final = 69
 INTERRUPTED: Final = 130
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit status; errors are one line on standard error."""
+def main(arguments: Sequence[str] | None = None, run_tasks: RunTasks | None = None) -> int:
+    """Run one command and return the exit status; errors are one line on standard error.
+
+    run_tasks: see `build_dataset`.
+    """
     options = _parser().parse_args(arguments)
+    options.run_tasks = run_tasks
     if isinstance(sys.stdout, io.TextIOWrapper):  # JSON Lines are UTF-8, whatever the terminal is
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
@@ -80,7 +84,7 @@ def _build(options: argparse.Namespace) -> int:
         cache_dir=options.cache_dir,
     )
     try:
-        summary = build_dataset(settings, _say)
+        summary = build_dataset(settings, _say, options.run_tasks)
     except WorkerDied as error:
         return _fail(f"{error} run it again to go on, with fewer --num_processes", REJECTED)
     lines = summary_lines(settings.output, summary.dataset.manifest, summary.is_reused)
@@ -218,7 +222,7 @@ def _add_build(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         type=_positive,
         default=os.cpu_count() or 1,
         metavar="N",
-        help="sources built at the same time (%(default)s)",
+        help="batches of files worked on at the same time (%(default)s)",
     )
     _add_cache_dir(build)
 

@@ -20,6 +20,7 @@ _MODULES: Final = (
     "link_tables",
     "names",
     "record_kernel",
+    "shingle_filter",
 )
 
 # Compiles functions that only compiled functions call: without a way in from Python, which takes

@@ -18,6 +18,7 @@ import pyarrow as pa
 from rensa import RMinHash, RMinHashLSH
 
 from graph_builder.manifest import SPLITS
+from graph_builder.shingle_filter import ShingleFilter
 
 JACCARD_THRESHOLD: Final = 0.8
 SHINGLE_TOKENS: Final = 5
@@ -83,19 +84,23 @@ class _NearIndex:
     def __init__(self) -> None:
         self._candidates = RMinHashLSH(JACCARD_THRESHOLD, NUM_PERMUTATIONS, NUM_BANDS)
         self._windows: list[Tokens] = []
+        self._filter = ShingleFilter(SHINGLE_TOKENS)
 
     def add(self, windows: Sequence[Tokens]) -> None:
+        self._filter.add(windows)
         self._candidates.insert_many(_sketches(windows), len(self._windows))
         self._windows.extend(windows)
 
     def contains(self, windows: Sequence[Tokens]) -> npt.NDArray[np.bool_]:
         """Return for each window whether one in here is nearly the same (windows,)."""
-        found: list[bool] = []
-        for start in range(0, len(windows), SKETCHES_AT_ONCE):
-            some = windows[start : start + SKETCHES_AT_ONCE]
+        found = self._filter.may_have(windows, JACCARD_THRESHOLD)
+        asked = np.flatnonzero(found).tolist()
+        for start in range(0, len(asked), SKETCHES_AT_ONCE):
+            places = asked[start : start + SKETCHES_AT_ONCE]
+            some = [windows[place] for place in places]
             candidates = self._candidates.query_all(_sketches(some))
-            found += [self._has_near(*pair) for pair in zip(some, candidates, strict=True)]
-        return np.array(found, dtype=bool)
+            found[places] = [self._has_near(*pair) for pair in zip(some, candidates, strict=True)]
+        return found
 
     def _has_near(self, tokens: Tokens, keys: Sequence[int]) -> bool:
         return any(jaccard(tokens, self._windows[key]) >= JACCARD_THRESHOLD for key in keys)

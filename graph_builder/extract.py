@@ -26,7 +26,7 @@ from graph_builder.extract_names import visit_attribute, visit_identifier, visit
 from graph_builder.extract_offsets import in_file
 from graph_builder.extract_patterns import visit_match
 from graph_builder.extract_settle import settle
-from graph_builder.extract_syntax import num_syntax_errors, parse_parts
+from graph_builder.extract_syntax import named_kinds, num_syntax_errors, parse_parts
 from graph_builder.extract_targets import (
     visit_as,
     visit_assignment,
@@ -122,7 +122,10 @@ _SILENT: Final = [
     "with_item",
     "with_statement",
 ]
-HANDLERS: Final[dict[str, Handler]] = dict.fromkeys(_SILENT, descend) | _SPEAKING
+_HANDLERS: Final[dict[str, Handler]] = dict.fromkeys(_SILENT, descend) | _SPEAKING
+HANDLERS: Final[dict[int, Handler]] = {
+    kind: _HANDLERS[name] for kind, name in named_kinds() if name in _HANDLERS
+}
 
 # Deeper nesting than this is generated code; Python's own default is reached by long chains.
 RECURSION_LIMIT: Final = 20_000

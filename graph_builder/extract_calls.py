@@ -196,7 +196,7 @@ def _visit_arguments(
     position = 0
     for child in node.children:
         kind = child.type
-        if kind not in walk.handlers:
+        if child.kind_id not in walk.handlers:
             position += child.is_named and kind != "comment"
             continue
         slot: int | str

@@ -7,6 +7,7 @@ from tree_sitter import Node
 from graph_builder.extract_bindings import Scope, Span
 from graph_builder.extract_walk import DOTTED, Uses, Walk
 
+_GROUPS: Final = frozenset({"parenthesized_expression", "tuple_pattern"})
 CONSTANTS: Final = frozenset({"None", "True", "False"})
 
 
@@ -32,7 +33,7 @@ def is_group(node: Node) -> bool:
 
 def unwrap(node: Node) -> Node:
     """Return what is inside any parentheses around an expression or target."""
-    while is_group(node):
+    while node.type in _GROUPS and is_group(node):
         inner = elements(node)
         if len(inner) != 1:
             return node

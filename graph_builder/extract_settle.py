@@ -151,12 +151,12 @@ def _settle_flows(walk: Walk) -> None:
 
 
 def _settle_uses(walk: Walk) -> list[Use]:
-    found = [Use(*used) for used in walk.import_uses]
+    found: list[tuple[int, int, str, str]] = list(walk.import_uses)
     for scope, name, start, end in walk.uses:
         target = _target(walk, scope, name)
         if target is not None:
-            found.append(Use(start, end, name, target))
-    return found
+            found.append((start, end, name, target))
+    return list(map(Use._make, found))
 
 
 def _class_uses(walk: Walk) -> list[str]:

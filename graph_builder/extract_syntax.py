@@ -1,6 +1,7 @@
 """The tree-sitter grammar of Python, and what it can still read of a file with syntax errors."""
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
@@ -12,6 +13,7 @@ _STATEMENT: Final = re.compile(rb"^(?!(?:else|elif|except|finally)\b)[^\W\d]|^@"
 _DECORATOR: Final = ord("@")
 # A broken statement may be one that the split above tore apart: so many parts are tried together.
 MAX_JOINED_PARTS: Final = 4
+ERROR_KIND: Final = 0xFFFF  # of ERROR nodes, in every grammar
 
 
 @cache
@@ -22,6 +24,16 @@ def _language() -> Language:
 @cache
 def _parser() -> Parser:
     return Parser(_language())
+
+
+def named_kinds() -> Iterator[tuple[int, str]]:
+    """Yield the number and the name of every kind of node that is not a mere token."""
+    language = _language()
+    for kind in range(language.node_kind_count):
+        name = language.node_kind_for_id(kind)
+        if name is not None and language.node_kind_is_named(kind):
+            yield kind, name
+    yield ERROR_KIND, "ERROR"
 
 
 def parse(utf8: bytes) -> Tree:

@@ -44,13 +44,13 @@ class Walk:
     """What one walk has seen so far; offsets count bytes of the UTF-8 text."""
 
     def __init__(
-        self, module: str, is_package: bool, utf8: bytes, handlers: Mapping[str, Handler]
+        self, module: str, is_package: bool, utf8: bytes, handlers: Mapping[int, Handler]
     ) -> None:
         self.module = module
         self.is_package = is_package
         self.utf8 = utf8
         self.ascii = utf8.decode() if utf8.isascii() else None
-        self.handlers = handlers
+        self.handlers = handlers  # by the number that the grammar gives a kind of node
         self.root = Scope(ScopeKind.MODULE, None, (module, -1, -1), -1)
         self.scopes = [self.root]
         self.triples: list[tuple] = []
@@ -93,19 +93,19 @@ class Walk:
         return self.slice(start, end), start, end
 
     def visit(self, node: Node, scope: Scope, uses: Uses) -> None:
-        handler = self.handlers.get(node.type)
+        handler = self.handlers.get(node.kind_id)
         if handler is not None:
             handler(self, node, scope, uses)
 
     def visit_children(self, node: Node, scope: Scope, uses: Uses) -> None:
         """Visit what is in `node`, in source order, without recursion over plain operators."""
         handlers = self.handlers
-        pending = node.children[::-1]
+        pending = node.named_children[::-1]
         while pending:
             child = pending.pop()
-            handler = handlers.get(child.type)
+            handler = handlers.get(child.kind_id)
             if handler is descend:
-                pending.extend(child.children[::-1])
+                pending.extend(child.named_children[::-1])
             elif handler is not None:
                 handler(self, child, scope, uses)
 

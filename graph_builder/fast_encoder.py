@@ -19,7 +19,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
@@ -29,8 +28,7 @@ from tokenizers import Tokenizer
 from graph_builder.byte_level import ROBERTA_WORDS, WORDS, token_as_bytes
 from graph_builder.record import Int32
 
-# No pattern has a word that goes on from a character that is no space to a line end.
-_LINE_ENDS: Final = re.compile(r"(?<=[!-~])(?=\n)")
+_NOT_ASCII: Final = re.compile(r"[^\0-\x7f]+")
 MAX_SPACES: Final = 256  # in a row
 _SPACES: Final = bytes.maketrans(b"\t\n\v\f\r", b"     ")
 # Settings of the library's BPE that make it something else.
@@ -103,12 +101,32 @@ def _word_pattern(pre_tokenizer: dict[str, Any]) -> str | None:
 
 def _stretches(text: str) -> Iterator[tuple[bool, str]]:
     """Cut a text where words end; yield whether tiktoken encodes a stretch, and the stretch."""
-    if _is_plain(text):
-        yield True, text
+    if b" " * MAX_SPACES in text.encode().translate(_SPACES):
+        yield False, text
         return
-    for is_plain, lines in groupby(_LINE_ENDS.split(text), _is_plain):
-        yield is_plain, "".join(lines)
+    done = 0
+    while odd := _NOT_ASCII.search(text, done):
+        start, end = _cut_before(text, odd.start(), done), _cut_after(text, odd.end())
+        if start > done:
+            yield True, text[done:start]
+        yield False, text[start:end]
+        done = end
+    if done < len(text) or not text:
+        yield True, text[done:]
 
 
-def _is_plain(text: str) -> bool:
-    return text.isascii() and b" " * MAX_SPACES not in text.encode().translate(_SPACES)
+def _cut_before(text: str, at: int, first: int) -> int:
+    """Return the last end of a line up to `at` at which a word ends, or `first`."""
+    while (at := text.rfind("\n", first, at)) > first:
+        if "!" <= text[at - 1] <= "~":
+            return at
+    return first
+
+
+def _cut_after(text: str, at: int) -> int:
+    """Return the first end of a line from `at` on at which a word ends, or the text's."""
+    while (at := text.find("\n", at)) >= 0:
+        if "!" <= text[at - 1] <= "~":
+            return at
+        at += 1
+    return len(text)

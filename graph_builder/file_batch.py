@@ -1,10 +1,8 @@
 """Batches of files: the unit of parallel work, and of parsing what was not parsed before."""
 
-import gc
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -86,14 +84,13 @@ def file_batches(source: ResolvedSource, cache: Path) -> list[FileBatch]:
         if num_bytes * num_batches >= source.num_bytes * (len(batches) + 1) or at == len(files):
             batches.append(FileBatch(everything, first, at))
             first = at
-    return [batch for batch in batches if batch.first < batch.end]
+    return batches
 
 
 def parse_batch(batch: FileBatch) -> None:
     """Parse those files of a batch that the cache does not have."""
     new = [file for file in batch.files if not batch.all.entry(file).exists()]
-    with without_collection():
-        _parse(batch.all, new)
+    _parse(batch.all, new)
 
 
 def outlines(files: FileSet) -> Iterator[FileFacts]:
@@ -142,15 +139,3 @@ def _read(files: FileSet, chosen: Sequence[BatchFile]) -> SourceFiles:
                 f"{files.label}: {printable(file.path)} changed while it was read: build it again"
             )
     return found
-
-
-@contextmanager
-def without_collection() -> Iterator[None]:
-    """Put off garbage collection: the work on a batch makes many objects and little garbage."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

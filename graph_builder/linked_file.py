@@ -11,7 +11,7 @@ import numpy as np
 
 from graph_builder.entities import Definition, Reference, Triple
 from graph_builder.link_tables import KEY, REFERENCE, SPANS, TOKEN, WINDOW, WORD, Array, columns
-from graph_builder.names import Numbers, overlaps, word_spans
+from graph_builder.names import Numbers, overlaps, word_spans, words_of
 from graph_builder.record import Int32
 from graph_builder.repository import Repository
 from graph_builder.source_text import SourceText
@@ -112,9 +112,8 @@ def linked_file(
 
 def _text_tables(source: SourceText, encoded: EncodedFile, texts: Numbers) -> tuple[Array, Array]:
     """Return the tokens and the words of a file."""
-    text, (char_starts, char_ends) = source.text, word_spans(source.text)
-    spans = zip(char_starts.tolist(), char_ends.tolist(), strict=True)
-    numbers = [texts[text[start:end]] for start, end in spans]
+    char_starts, char_ends = word_spans(source.text)
+    numbers = list(map(texts.__getitem__, words_of(source.text)))
     starts, ends = source.char_to_file(char_starts), source.char_to_file(char_ends)
     found = overlaps(starts, ends, encoded.starts, encoded.ends)
     data = np.frombuffer(source.data, dtype=np.uint8)

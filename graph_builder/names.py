@@ -4,6 +4,7 @@ A word is a maximal run of identifier characters, wherever it stands: code, stri
 alike.
 """
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from graph_builder.compiled import kept
 from graph_builder.link_tables import Array
 from graph_builder.record import Int32
 
+_ASCII_WORDS = re.compile(r"[A-Za-z0-9_]+")
 _ASCII_WORD = np.array([chr(i).isidentifier() or chr(i).isdigit() for i in range(128)])
 
 
@@ -53,6 +55,14 @@ def _num_up_to(values: Array, limits: Array, shift: int) -> Array:
             num += 1
         found[at] = num
     return found
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of `text`, those of `word_spans`."""
+    if text.isascii():
+        return _ASCII_WORDS.findall(text)
+    spans = zip(*(offsets.tolist() for offsets in word_spans(text)), strict=True)
+    return [text[start:end] for start, end in spans]
 
 
 def word_spans(text: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -19,7 +19,6 @@ from graph_builder.entities import (
     Reference,
     Statement,
     Triple,
-    Use,
 )
 from graph_builder.extract_bindings import CLASS_RECEIVER, INSTANCE_RECEIVER
 from graph_builder.extract_calls import BUILTIN_TYPES, is_capwords
@@ -44,6 +43,7 @@ class Repository:
 
     def with_files(self, files: Iterable[FileFacts]) -> "Repository":
         """Return the repository with more of some files, of which it has the outline so far."""
+        _ = self._places  # for all of them, the same
         fuller = copy(self)
         replaced = {self._at[facts.path]: facts for facts in files}
         fuller.files = tuple(replaced.get(at, facts) for at, facts in enumerate(self.files))
@@ -143,20 +143,33 @@ class Repository:
     def references(self, path: str) -> list[Reference]:
         """Return the uses of names in a file that lead to a function, class or module of these."""
         at = self._at[path]
-        found = (self._reference(at, used) for used in self.files[at].uses)
-        return sorted(reference for reference in found if reference is not None)
+        known: dict[tuple[str, str, bool], tuple[int, str] | None] = {}
+        found: list[Reference] = []
+        for start, end, name, target in self.files[at].uses:
+            is_spread = end - start != len(name.encode())
+            key = name, target, is_spread
+            if key not in known:
+                known[key] = self._led_to(at, name, target, is_spread)
+            led_to = known[key]
+            if led_to is not None:
+                found.append(Reference(start, end - led_to[0], led_to[1]))
+        found.sort()
+        return found
 
-    def _reference(self, at: int, used: Use) -> Reference | None:
-        """Follow the longest part of a dotted name that leads somewhere."""
-        name, target, end = used.name, used.target, used.end
+    def _led_to(self, at: int, name: str, target: str, is_spread: bool) -> tuple[int, str] | None:
+        """Follow the longest part of a dotted name that leads somewhere.
+
+        Returns the number of bytes after that part, and what it leads to. Of a name with space
+        around its dots only the whole is followed.
+        """
+        num_left = 0
         while True:
             entity = self._resolver.resolve(at, target)
             if entity is not None and entity.kind <= EntityKind.FUNCTION:
-                return Reference(used.start, end, self.qualified_name(entity))
+                return num_left, self.qualified_name(entity)
             name, _, last = name.rpartition(".")
             target = target[: -len(last) - 1]
-            end -= len(last.encode()) + 1
-            is_spread = used.end - used.start != len(used.name.encode())
+            num_left += len(last.encode()) + 1
             if not name or is_spread or target[-1:] in ("", ":") or ":" not in target:
                 return None
 

@@ -26,6 +26,19 @@ ROWS_PER_GROUP: Final = 4096  # rows that are in memory at a time while a shard 
 METADATA_KEY: Final = b"graphmert"
 
 
+def _leaf(field: pa.Field) -> str:
+    """Return the name that Parquet has for the values of a column."""
+    return f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name
+
+
+# Columns whose values rise from root to root, and those whose values come again and again: a
+# dictionary of the others takes half of the time of a shard and more room than the values.
+_RISING: Final = [_leaf(SCHEMA.field(name)) for name in ("root_starts", "root_ends")]
+_REPEATING: Final = [
+    _leaf(field) for field in SCHEMA if _leaf(field) not in _RISING and field.name != "window_id"
+]
+
+
 @dataclass(frozen=True)
 class ShardFormat:
     """What two shards must share to be read together."""
@@ -128,7 +141,13 @@ def _write_tables(path: Path, tables: Iterable[pa.Table], shard_format: ShardFor
     num_rows = 0
     with whole_file(path) as temporary:
         schema = SCHEMA.with_metadata(metadata)
-        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        with pq.ParquetWriter(
+            temporary,
+            schema,
+            compression="zstd",
+            use_dictionary=_REPEATING,
+            column_encoding=dict.fromkeys(_RISING, "DELTA_BINARY_PACKED"),
+        ) as writer:
             for table in tables:
                 writer.write_table(table.cast(schema), row_group_size=ROWS_PER_GROUP)
                 num_rows += table.num_rows

@@ -1,4 +1,4 @@
-"""One batch of a source's files, parsed already, from its facts to its shard.
+"""One batch of a source's files, parsed already, from its facts to its windows.
 
 The outcome depends on the task alone (source content, settings, tokenizer), so it does not matter
 which process does it, or when.
@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from tokenizers import Tokenizer
+
+from graph_builder.built_windows import save_windows
 from graph_builder.chains import ChainSettings, chain_table
 from graph_builder.entities import FileFacts
 from graph_builder.file_batch import (
@@ -16,12 +19,10 @@ from graph_builder.file_batch import (
     outlines,
     parsed,
     read_texts,
-    without_collection,
 )
 from graph_builder.linking import LinkCounts
 from graph_builder.parsed_cache import Rejection
 from graph_builder.repository import Repository
-from graph_builder.shards import ShardFormat, write_rows
 from graph_builder.source_files import printable
 from graph_builder.source_report import SourceReport, load_report, save_report
 from graph_builder.tokenizer import load_tokenizer
@@ -33,24 +34,22 @@ class SourceTask:
     revision: str
     tokenizer_path: Path
     settings: ChainSettings
-    shard_format: ShardFormat
-    shard_path: Path  # all windows of the batch, before duplicates are dropped
+    windows_path: Path  # all windows of the batch, before duplicates are dropped
     report_path: Path  # written last: the task is done
 
     @property
     def is_done(self) -> bool:
-        return self.report_path.exists() and self.shard_path.exists()
+        return self.report_path.exists() and self.windows_path.exists()
 
 
 def build_batch(task: SourceTask) -> SourceReport:
-    """Build the shard of one batch and its report, or read the report of a build before.
+    """Build the windows of one batch and their report, or read the report of a build before.
 
     Raises UserError where a file changes meanwhile.
     """
     if task.is_done:
         return load_report(task.report_path)
-    with without_collection():
-        report = _write_batch(task)
+    report = _write_batch(task)
     save_report(task.report_path, report)
     return report
 
@@ -65,15 +64,16 @@ def _write_batch(task: SourceTask) -> SourceReport:
         task.revision,
         {each.path: texts[each.path] for each in facts},
         _repository(batch.all).with_files(facts),
-        load_tokenizer(task.tokenizer_path),
+        _tokenizer(task.tokenizer_path),
         task.settings,
         counts,
     )
+    save_windows(task.windows_path, table)
     placed, unplaced = counts.placed(), counts.unplaced()
     return SourceReport(
         num_files=len(batch.files),
         num_source_bytes=batch.amount.num_bytes,
-        num_windows=write_rows(task.shard_path, table, task.shard_format),
+        num_windows=table.num_rows,
         num_triples=sum(placed.values()) + sum(sum(cause.values()) for cause in unplaced.values()),
         rejected=tuple(
             (printable(path), *outcome)
@@ -89,6 +89,11 @@ def _write_batch(task: SourceTask) -> SourceReport:
         shortened=counts.shortened(),
         unplaced=unplaced,
     )
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(path: Path) -> Tokenizer:
+    return load_tokenizer(path)
 
 
 @lru_cache(maxsize=1)

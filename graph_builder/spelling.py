@@ -6,7 +6,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from graph_builder.link_tables import LEAF, NAME, Array, columns
-from graph_builder.names import Numbers, overlaps, word_spans
+from graph_builder.names import Numbers, overlaps, word_spans, words_of
 from graph_builder.record import Int32
 from graph_builder.tokenizer import encode_names, token_bytes
 
@@ -23,7 +23,7 @@ def spell_names(
     token_ids, token_bounds = encode_names(tokenizer, names)
     is_long = np.diff(token_bounds) > max_leaves
     fitting = _fitting(tokenizer, names, is_long, max_leaves)
-    leaf_ids, leaf_bounds = encode_names(tokenizer, fitting)
+    leaf_ids, leaf_bounds = _leaf_ids(tokenizer, fitting, is_long, token_ids, token_bounds)
     word_texts, first_words, end_words = _leaf_words(tokenizer, fitting, leaf_ids, texts)
     bytes_, parts = _bounds(map(len, data)), _bounds(name.count(".") + 1 for name in names)
     name_table = columns(
@@ -65,14 +65,32 @@ def _fitting(
     return fitting
 
 
+def _leaf_ids(
+    tokenizer: Tokenizer,
+    names: Sequence[str],
+    is_long: np.ndarray,
+    token_ids: Int32,
+    token_bounds: Int32,
+) -> tuple[Int32, Int32]:
+    """Return the tokens of all names from those that are known, but for those of long names."""
+    other_ids, other_bounds = encode_names(
+        tokenizer, [names[at] for at in np.flatnonzero(is_long).tolist()]
+    )
+    lengths, starts = np.diff(token_bounds), token_bounds[:-1].copy()
+    lengths[is_long] = np.diff(other_bounds)
+    starts[is_long] = len(token_ids) + other_bounds[:-1]
+    bounds = _bounds(lengths)
+    places = np.arange(bounds[-1]) + np.repeat(starts - bounds[:-1], lengths)
+    return np.concatenate([token_ids, other_ids])[places], bounds
+
+
 def _leaf_words(
     tokenizer: Tokenizer, names: Sequence[str], leaf_ids: Int32, texts: Numbers
 ) -> tuple[Int32, Int32, Int32]:
     """Return the texts of all words, and those that each leaf overlaps: first, and one past."""
     line = "".join(f" {name}" for name in names)
     starts, ends = word_spans(line)
-    spans = zip(starts.tolist(), ends.tolist(), strict=True)
-    word_texts = np.array([texts[line[start:end]] for start, end in spans], dtype=np.int32)
+    word_texts = np.array([texts[word] for word in words_of(line)], dtype=np.int32)
     # The space before a name that is one word belongs to the word, where it is a leaf of its own.
     bounds = np.cumsum([0, *(1 + len(name) for name in names)])
     at = np.searchsorted(bounds, starts, side="right") - 1

@@ -8,6 +8,7 @@ import select
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,16 @@ import pyarrow as pa
 import pytest
 from build_runs import COMMAND, arguments, contents, copy_package, settings
 
-from graph_builder import build, build_settings
+from graph_builder import build, build_settings, file_batch
 from graph_builder.build import build_dataset
-from graph_builder.dataset import open_dataset
+from graph_builder.dataset import Dataset, open_dataset
 from graph_builder.duplicates import own_tokens
 from graph_builder.errors import UserError
+from graph_builder.manifest import SPLITS
+from graph_builder.parsed_files import ParsedFiles
 from graph_builder.relations import RELATION_NAMES
 from graph_builder.shards import table_records
+from graph_builder.source_text import SourceText
 from graph_builder.tokenizer import decode_bytes, load_tokenizer
 
 
@@ -205,6 +209,85 @@ def test_a_killed_build_goes_on(
         os.close(descriptor)
     build_dataset(wanted)
     assert contents(tmp_path / "data") == contents(built / "data")
+
+
+@pytest.mark.parametrize(
+    "trace", ["cache/parsed/*/*/*", "data/.building/*.arrow", "data/shards/*/*.parquet"]
+)
+def test_a_build_killed_at_its_work_goes_on(built: Path, tmp_path: Path, trace: str) -> None:
+    """Kill -9 as soon as a first file of one kind is there: parsed, linked, in its place."""
+    wanted = dataclasses.replace(
+        settings(built), output=tmp_path / "data", cache_dir=tmp_path / "cache"
+    )
+    process = subprocess.Popen([*COMMAND, *arguments(wanted)], stderr=subprocess.DEVNULL)
+    while not any(tmp_path.glob(trace)) and process.poll() is None:
+        pass
+    process.kill()
+    process.wait()
+    build_dataset(wanted)
+    assert contents(tmp_path / "data") == contents(built / "data")
+
+
+@pytest.fixture
+def parsed_paths(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files that are parsed from now on."""
+    paths: list[str] = []
+    parse = file_batch.parse_files
+
+    def record(texts: Mapping[str, SourceText], packages: Iterable[str]) -> ParsedFiles:
+        paths.extend(texts)
+        return parse(texts, packages)
+
+    monkeypatch.setattr(file_batch, "parse_files", record)
+    return paths
+
+
+def test_only_a_changed_file_is_parsed(copied: Path, parsed_paths: list[str]) -> None:
+    """The other files of its source are linked again from what was parsed before."""
+    (copied / "cache").rename(copied / "cache.before")
+    wanted = settings(copied)
+    build_dataset(dataclasses.replace(wanted, output=copied / "first"))
+    num_files = len(parsed_paths)
+    assert num_files == sum(s.num_files for s in open_dataset(copied / "first").manifest.sources)
+    parsed_paths.clear()
+    changed = copied / "json" / "json" / "scanner.py"
+    changed.write_text(changed.read_text() + "\n\ndef added(x):\n    return x\n")
+    build_dataset(dataclasses.replace(wanted, output=copied / "first"))
+    assert parsed_paths == ["json/scanner.py"]
+    # A data set of its own finds everything parsed, and is what it is without anything parsed.
+    parsed_paths.clear()
+    build_dataset(dataclasses.replace(wanted, output=copied / "second"))
+    assert parsed_paths == []
+    shutil.rmtree(copied / "cache")
+    build_dataset(dataclasses.replace(wanted, output=copied / "third"))
+    assert contents(copied / "second") == contents(copied / "third")
+    assert len(parsed_paths) == num_files
+
+
+def test_a_damaged_entry_is_parsed_again(copied: Path, parsed_paths: list[str]) -> None:
+    shutil.rmtree(copied / "data")
+    entries = [path for path in (copied / "cache" / "parsed").rglob("*") if path.is_file()]
+    for entry, damage in zip(entries, (b"", b"short", entries[2].read_bytes()[:-9]), strict=False):
+        entry.write_bytes(damage)
+    build_dataset(settings(copied))
+    assert len(parsed_paths) == 3
+
+
+def test_files_are_cut_into_batches_by_their_bytes_alone(
+    built: Path, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_batch, "BATCH_BYTES", 20_000)
+    build_dataset(settings(copied, "small"))
+    small = open_dataset(copied / "small").manifest
+    assert len(small.shards) > len(small.sources)
+
+    def windows(dataset: Dataset, split: str) -> list[dict[str, Any]]:
+        return [row for table in dataset.tables(split) for row in table.to_pylist()]
+
+    for split in SPLITS:
+        assert windows(open_dataset(copied / "small"), split) == windows(
+            open_dataset(built / "data"), split
+        )
 
 
 def test_work_that_was_done_is_not_done_again(

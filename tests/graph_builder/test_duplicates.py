@@ -3,9 +3,18 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from graph_builder import duplicates
-from graph_builder.duplicates import JACCARD_THRESHOLD, SeenWindows, jaccard, own_tokens
+from graph_builder.duplicates import (
+    JACCARD_THRESHOLD,
+    SHINGLE_TOKENS,
+    SeenWindows,
+    jaccard,
+    own_tokens,
+)
+from graph_builder.shingle_filter import ShingleFilter
 
 
 def table(*windows: list[int]) -> pa.Table:
@@ -90,3 +99,31 @@ def test_a_shard_without_windows_is_admitted() -> None:
     seen = SeenWindows()
     for split in ("test", "train", "test"):
         assert seen.admit(table(), split).is_kept.tolist() == []
+
+
+SHORT_WINDOWS = st.lists(st.lists(st.integers(0, 3), max_size=40), min_size=1, max_size=4)
+
+
+@settings(max_examples=200, deadline=None)
+@given(one=SHORT_WINDOWS, data=st.data())
+def test_the_filter_holds_back_no_near_duplicate(one: list[list[int]], data: st.DataObject) -> None:
+    known = [np.array(window, np.int32) for window in one]
+    shingles = ShingleFilter(SHINGLE_TOKENS)
+    shingles.add(known)
+    changed = [list(window) for window in one]
+    for window in changed:
+        if window:
+            window[data.draw(st.integers(0, len(window) - 1))] = data.draw(st.integers(0, 5))
+    asked = [np.array(window, np.int32) for window in changed]
+    for window, may_have in zip(asked, shingles.may_have(asked, JACCARD_THRESHOLD), strict=True):
+        is_near = any(jaccard(window, other) >= JACCARD_THRESHOLD for other in known)
+        assert may_have or not is_near
+
+
+def test_the_filter_holds_back_what_is_unlike_all() -> None:
+    generator = np.random.default_rng(0)
+    known, others = generator.integers(0, 5000, (2, 50, 100)).astype(np.int32)
+    shingles = ShingleFilter(SHINGLE_TOKENS)
+    shingles.add(list(known))
+    assert shingles.may_have(list(known), JACCARD_THRESHOLD).all()
+    assert not shingles.may_have(list(others), JACCARD_THRESHOLD).any()

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, normalizers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import AutoTokenizer
 
 from graph_builder.errors import UserError
+from graph_builder.fast_encoder import fast_encoder
 from graph_builder.source_text import SourceText, decode_source
 from graph_builder.tokenizer import (
     SPECIAL_TOKENS,
@@ -37,6 +38,11 @@ SOURCES = {
     "empty": b"",
     "one long line": b"x = [" + b"1, " * 5000 + b"]",
 }
+
+
+@pytest.fixture(scope="module")
+def roberta(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    return load_tokenizer(roberta_folder(tmp_path_factory.mktemp("roberta") / "new", is_old=False))
 
 
 def check_bytes(tokenizer: Tokenizer, encoded: EncodedFile, source: SourceText) -> None:
@@ -78,6 +84,59 @@ def test_any_text_is_encoded_as_the_library_does(tokenizer: Tokenizer, letters: 
     source = SourceText(text.encode(), text, text.encode(), "utf-8")
     expected = tokenizer.encode(text, add_special_tokens=False).ids
     assert encode(tokenizer, source).ids.tolist() == expected
+
+
+PIECES = st.sampled_from(
+    [
+        "x",
+        "name_1",
+        "größe",
+        "日本",
+        " ",
+        "  ",
+        "\t",
+        "\n",
+        "\n\n",
+        "\r\n",
+        "\u2028",
+        "é \n",
+        ")",
+        "'s",
+    ]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(PIECES, max_size=40), st.booleans())
+def test_lines_with_other_characters_are_encoded_as_the_library_does(
+    tokenizer: Tokenizer, roberta: Tokenizer, pieces: list[str], is_ours: bool
+) -> None:
+    text, chosen = "".join(pieces), tokenizer if is_ours else roberta
+    source = SourceText(text.encode(), text, text.encode(), "utf-8")
+    expected = chosen.encode(text, add_special_tokens=False).ids
+    assert encode(chosen, source).ids.tolist() == expected
+
+
+def test_long_runs_of_white_space_are_encoded_as_the_library_does(tokenizer: Tokenizer) -> None:
+    for text in (" " * 300_000 + "x", "x\n" + " \n" * 150_000 + "x", "\n" * 255 + "x"):
+        source = SourceText(text.encode(), text, text.encode(), "utf-8")
+        expected = tokenizer.encode(text, add_special_tokens=False).ids
+        assert encode(tokenizer, source).ids.tolist() == expected
+
+
+def test_a_token_that_its_bytes_do_not_encode_to_is_never_made(tmp_path: Path) -> None:
+    """`bc` is merged first, so that `ab` and `c` never meet: only tiktoken would make `abc`."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    merges = [("b", "c"), ("a", "b"), ("ab", "c")]
+    tokens = [*SPECIAL_TOKENS, *letters, *("".join(pair) for pair in merges)]
+    odd = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, merges))
+    odd.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    odd.save(str(tmp_path / "tokenizer.json"))
+    loaded = load_tokenizer(tmp_path)
+    assert fast_encoder(loaded) is not None
+    for text in ("abc", "xabcabc ab", "bcabc"):
+        source = SourceText(text.encode(), text, text.encode(), "utf-8")
+        assert encode(loaded, source).ids.tolist() == loaded.encode(text).ids
 
 
 def test_real_files_are_encoded_as_the_library_does(
