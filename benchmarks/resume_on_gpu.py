@@ -2,9 +2,9 @@
 
     python benchmarks/resume_on_gpu.py --data_path DATASET
 
-With `graphmert-train` as users run it, a process for each GPU: two unbroken runs, and one that
-SIGTERM stops at a random moment and `--resume` ends, compared bit by bit; then, on one GPU, a batch
-that is too large, and the batch size that the error names.
+With `graphmert-train` as users run it, a process for each GPU: an unbroken run, and one that SIGTERM
+stops at a random moment and `--resume` ends, compared bit by bit; then, on one GPU, a batch that is
+too large, and the batch size that the error names.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-NUM_EPOCHS = 12
+NUM_EPOCHS = 6
 PRESET = ("--preset", "small", "--num_epochs", str(NUM_EPOCHS), "--batch_size", "128")
 TOO_LARGE = ("--preset", "codebert", "--num_epochs", "1", "--batch_size", "16384")
 NOT_REPEATED = ("time_s", "train/windows_per_s")
@@ -47,18 +47,20 @@ def command(data_path: Path, output: Path, *more: str) -> list[str]:
 
 
 def compare(data_path: Path, folder: Path) -> None:
-    runs = [folder / name for name in ("unbroken", "again", "resumed")]
-    for run in runs[:2]:
-        subprocess.run(command(data_path, run, *PRESET), check=True, capture_output=True)
-    stopped_at = stop_at_random(command(data_path, runs[2], *PRESET), runs[2])
-    subprocess.run(
-        command(data_path, runs[2], *PRESET, "--resume"), check=True, capture_output=True
-    )
-    print(f"two unbroken runs: {difference(*runs[:2])}")
-    resumed = difference(runs[0], runs[2])
-    print(
-        f"stopped after update {stopped_at} of {last_step(runs[2])}, resumed: {resumed}", flush=True
-    )
+    unbroken, stopped = folder / "unbroken", folder / "stopped"
+    run(command(data_path, unbroken, *PRESET))
+    stopped_at = stop_at_random(command(data_path, stopped, *PRESET), stopped)
+    run(command(data_path, stopped, *PRESET, "--resume"))
+    print(f"stopped after update {stopped_at} of {last_step(stopped)} and resumed: ", end="")
+    print(difference(unbroken, stopped), flush=True)
+
+
+def run(given: list[str]) -> None:
+    """Run a command that must succeed, and say how long it took."""
+    start = time.perf_counter()
+    done = subprocess.run(given, capture_output=True, text=True, check=False)
+    print(f"{time.perf_counter() - start:.0f} s", flush=True)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def stop_at_random(given: list[str], run: Path) -> int:
@@ -117,11 +119,7 @@ def run_out_of_memory(data_path: Path, folder: Path) -> None:
     assert named, line
     batch_size, accumulation = named.groups()
     flags = ("--batch_size", batch_size, "--gradient_accumulation", accumulation)
-    subprocess.run(
-        command(data_path, folder / "fitting", *TOO_LARGE, *flags, *one),
-        capture_output=True,
-        check=True,
-    )
+    run(command(data_path, folder / "fitting", *TOO_LARGE, *flags, *one))
     print(f"with {' '.join(flags)} it trains")
 
 

@@ -6,7 +6,7 @@ gives the command a process group of its own and hears of its parent's death fro
 trainer can save a checkpoint, and kills what is left after a while. Standard library only: it
 starts in a few milliseconds.
 
-torchrun gives each of its processes a session of its own. So the supervisor also asks the kernel to
+Trainers of several GPUs have a session of their own each. So the supervisor also asks the kernel to
 become the parent of every orphan below it, and ends those with the rest.
 """
 

@@ -1,7 +1,7 @@
 """The `train` flow: a data set in, checkpoints and an MLflow run out.
 
-Training is `graphmert-train`, a process for each GPU or one on the CPU, which logs to the run by
-its id. One that breaks off is tried again and goes on from its last checkpoint.
+Training is `graphmert-train`, which starts a process for each GPU, or one on the CPU, and logs to
+the run by its id. One that breaks off is tried again and goes on from its last checkpoint.
 """
 
 import re
@@ -32,7 +32,6 @@ from graphmert.tracking.run import log_dataset, log_loss_curves
 from graphmert.tracking.system_metrics import system_metrics
 from graphmert.tracking.tracker import complete_metrics
 
-TRAINER = "graphmert.training.cli"
 NOT_RESUMED = (2, 3, 130)  # exit codes: bad input, a loss that is not finite, interrupted
 RESUMES_AFTER_S = [5.0, 60.0]
 EPOCH = re.compile(r"epoch (\d+): (?:validation|update (\d+) of (\d+))")  # of the trainer's lines
@@ -120,7 +119,8 @@ def train_model(
         with gpu_slots(num_gpus), system_metrics(run_id):
             run_module(
                 "graphmert-train",
-                *command(num_gpus, arguments),
+                "graphmert.training.cli",
+                arguments,
                 progress,
                 {"MLFLOW_RUN_ID": run_id},
                 time_limit_s,
@@ -137,13 +137,6 @@ def train_model(
     point_latest(output_dir)
     checkpoint = (checkpoints / "best").resolve(strict=True)
     return TrainedModel(run_id, str(checkpoint), str(output_dir))
-
-
-def command(num_gpus: int, arguments: list[str]) -> tuple[str, list[str]]:
-    """Return the module that trains, and its arguments: torchrun where there are several GPUs."""
-    if num_gpus > 1:
-        return "flows.torchrun", [str(num_gpus), TRAINER, *arguments]
-    return TRAINER, arguments
 
 
 def run_output_dir(folder: Path) -> Path:

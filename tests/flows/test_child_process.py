@@ -146,19 +146,6 @@ def test_an_orphan_in_a_session_of_its_own_ends_too(module: Callable[[str], str]
     wait_until(lambda: not is_running(int(lines[0].split()[1])))
 
 
-def test_torchrun_ends_as_the_process_that_failed_first(module: Callable[[str], str]) -> None:
-    name = module(
-        "import os, sys, time\n"
-        "print('rank', os.environ['RANK'], 'of', os.environ['WORLD_SIZE'], sys.argv[1])\n"
-        "sys.exit(75) if os.environ['RANK'] == '1' else time.sleep(600)"
-    )
-    lines: list[str] = []
-    with pytest.raises(CommandFailed) as caught:
-        run_module("small", "flows.torchrun", ["2", name, "--flag"], lines.append)
-    assert caught.value.code == 75
-    assert {"rank 0 of 2 --flag", "rank 1 of 2 --flag"} <= set(lines)
-
-
 def test_a_time_limit_is_a_soft_end(module: Callable[[str], str]) -> None:
     lines: list[str] = []
     with pytest.raises(OutOfTime, match="small reached its time limit of 1 s") as caught:
