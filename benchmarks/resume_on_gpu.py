@@ -2,7 +2,7 @@
 
     python benchmarks/resume_on_gpu.py --data_path DATASET
 
-With `graphmert-train` as users run it, a process for each GPU: an unbroken run, and one that SIGTERM
+With `graphmert-train` as users run it, a process a GPU: an unbroken run, and one that SIGTERM
 stops at a random moment and `--resume` ends, compared bit by bit; then, on one GPU, a batch that is
 too large, and the batch size that the error names.
 """
