@@ -1,6 +1,6 @@
 """The `evaluate` flow: a checkpoint and a data set in, a report out, in a file and in MLflow."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def evaluate_checkpoint(
     """Evaluate a checkpoint in a child process; the report lands in `report_path`."""
     log = get_run_logger().info
     with gpu_slots(min(count_gpus(), 1)):
-        evaluation = evaluate_in_child(checkpoint, data_path, split, report_path, log, ["--tasks"])
+        evaluation = evaluate_in_child(checkpoint, data_path, split, report_path, log)
     draw_chain_graph(checkpoint, data_path, evaluation.figure_path, log)
     return evaluation
 
@@ -51,11 +51,13 @@ def evaluate_in_child(
     split: str,
     report_path: Path,
     pass_on: Callable[[str], None],
-    options: Sequence[str] = (),
 ) -> Evaluation:
-    """Evaluate a checkpoint; `pass_on` gets the lines of the command, which takes more options."""
+    """Evaluate a checkpoint at its objectives; `pass_on` gets the lines of the command.
+
+    None of the tasks that the command has beside them: some tune a copy of the model for minutes.
+    """
     arguments = [str(checkpoint), str(data_path), "--split", split, "--output", str(report_path)]
-    run_module("graphmert-evaluate", "graphmert.evaluation.cli", [*arguments, *options], pass_on)
+    run_module("graphmert-evaluate", "graphmert.evaluation.cli", [*arguments, "--tasks"], pass_on)
     return Evaluation(str(report_path), split)
 
 
