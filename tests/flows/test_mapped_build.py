@@ -22,7 +22,7 @@ def sources(tmp_path: Path) -> Path:
 def test_a_dask_cluster_gives_the_same_bytes(
     sources: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_batch, "BATCH_BYTES", 40_000)  # so that sources have several
+    monkeypatch.setattr(file_batch, "BATCH_BYTES", 10_000)  # so that sources have several
     build_dataset(settings(sources, "alone"))
     shards = [name for name in contents(sources / "alone") if name.endswith(".parquet")]
     assert len(shards) > 4
