@@ -44,6 +44,7 @@ OTHERS: Final = (
         "facts as text", "the same facts as lines after the code", are_facts_text=True, **NO_MNM
     ),
     Variant("no MNM", "leaves as input, MLM alone", **NO_MNM),
+    Variant("MLM 0.98", "MLM 0.98 and MNM 0.02", training={"lambda_mlm": 0.98}),
     Variant("MLM 0.95", "MLM 0.95 and MNM 0.05", training={"lambda_mlm": 0.95}),
     Variant("MLM 0.8", "MLM 0.8 and MNM 0.2", training={"lambda_mlm": 0.8}),
     Variant("MLM 0.6", "MLM 0.6 and MNM 0.4", training={"lambda_mlm": 0.6}),
