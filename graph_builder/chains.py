@@ -31,7 +31,7 @@ from graph_builder.windows import MODULE
 class ChainSettings:
     # Which triples become leaves: the window's own, the repository's.
     leaves: Literal["local", "knowledge", "both"] = "both"
-    max_knowledge_leaves: int = 32  # leaf tokens of knowledge in a window, at most
+    max_knowledge_leaves: int = 96  # leaf tokens of knowledge in a window, at most
     layout: ChainLayout = field(default_factory=ChainLayout)
 
 

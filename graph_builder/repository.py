@@ -141,7 +141,10 @@ class Repository:
         return called if called is not None and called.kind == EntityKind.FUNCTION else None
 
     def references(self, path: str) -> list[Reference]:
-        """Return the uses of names in a file that lead to a function, class or module of these."""
+        """Return the uses of names in a file that lead to a function, class or module of these.
+
+        The receiver of `self.x` leads to its class and the bases of that.
+        """
         at = self._at[path]
         known: dict[tuple[str, str, bool], tuple[int, str] | None] = {}
         found: list[Reference] = []
@@ -153,8 +156,20 @@ class Repository:
             led_to = known[key]
             if led_to is not None:
                 found.append(Reference(start, end - led_to[0], led_to[1]))
+            if target[:1] == ":" and target[1] in RECEIVERS:
+                end_of_receiver = start + len(name.partition(".")[0].encode())
+                classes = self._receiver_classes(at, target)
+                found += (Reference(start, end_of_receiver, each) for each in classes)
         found.sort()
         return found
+
+    def _receiver_classes(self, at: int, target: str) -> list[str]:
+        """Return the class that a receiver is of, and its bases here."""
+        definition = int(target[2:].partition(".")[0])
+        return [
+            self.qualified_name(each)
+            for each in self._resolver.linearized(Entity(EntityKind.CLASS, at, definition))
+        ]
 
     def _led_to(self, at: int, name: str, target: str, is_spread: bool) -> tuple[int, str] | None:
         """Follow the longest part of a dotted name that leads somewhere.

@@ -374,7 +374,9 @@ lambda g: g
 """
     assert references_in({"m.py": code}, "m.py") == {
         "A": "m.A",
+        "self": "m.B",
         "self.m": "m.A.m",
+        "cls": "m.B",
         "cls.m": "m.A.m",
         "B": "m.B",
         "g": "m.g",
@@ -382,6 +384,16 @@ lambda g: g
     found = repository_of({"m.py": code}).references("m.py")
     starts = [each.start for each in found if each.entity == "m.g"]
     assert starts == [code.index("def k(): g") + len("def k(): ")]
+
+
+def test_a_receiver_leads_to_its_class_and_the_bases_of_it() -> None:
+    code = "class A(X): ...\nclass B(A):\n    def f(self):\n        return self . x\n"
+    start = code.index("self . x")
+    found = repository_of({"m.py": code}).references("m.py")
+    assert [(r.start, r.end, r.entity) for r in found if r.start == start] == [
+        (start, start + 4, "m.A"),
+        (start, start + 4, "m.B"),
+    ]
 
 
 def test_facts_of_a_function_a_class_and_a_module() -> None:

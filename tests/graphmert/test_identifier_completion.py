@@ -55,7 +55,11 @@ def test_no_visible_local_leaf_spells_the_name_and_kinds_are_those_read_from_the
         for triple in range(len(batch.triple_relations)):
             leaves = batch.leaf_triples == triple
             tail = b"".join(spelled[token] for token in batch.leaf_ids[leaves]).strip()
-            if name.text in tail.split(b".") and is_visible[leaves].all():
+            # Leaves that a root had no slots left for are missing at the end of a name.
+            is_cut = leaves.sum() == batch.layout.leaves_per_root
+            spells = tail.split(b".")
+            is_shown = name.text in spells or (is_cut and name.text.startswith(spells[-1]))
+            if is_shown and is_visible[leaves].all():
                 shown[bool(batch.triple_is_knowledge[triple])] = True
         assert not shown[False]
         # A name is repeated if it stands anywhere else, in a string or comment too.
