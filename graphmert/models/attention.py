@@ -76,6 +76,12 @@ def decayed_attention(
     return scores.softmax(dim=-1).to(value.dtype) @ value
 
 
+class BranchOutput(nn.Linear):
+    """The last product of a residual branch. Its weights start smaller by the root of the number
+    of branches (Shoeybi et al. 2019): a deep post-norm encoder then bears a higher learning rate.
+    """
+
+
 class DecayAttention(nn.Module):
     """Multi-head attention with a decay of its own for each head."""
 
@@ -85,7 +91,7 @@ class DecayAttention(nn.Module):
         self.num_distances = config.num_distances
         self.is_added = config.decay_form == "added"
         self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
-        self.output = nn.Linear(config.hidden_size, config.hidden_size)
+        self.output = BranchOutput(config.hidden_size, config.hidden_size)
         self.decay = (
             DistanceDecay(
                 num_heads=self.num_heads,
@@ -93,6 +99,7 @@ class DecayAttention(nn.Module):
                 base=config.decay_base,
                 initial_p=config.decay_initial_p,
                 is_learnable=config.is_decay_learnable,
+                last_initial_p=config.decay_last_initial_p,
                 farthest=None if config.are_roots_joined else FARTHEST_JOINED,
             )
             if config.use_decay

@@ -39,13 +39,22 @@ class DistanceDecay(nn.Module):
         initial_p: float,
         is_learnable: bool,
         farthest: int | None = None,
+        last_initial_p: float | None = None,
     ) -> None:
         super().__init__()
         self.num_distances = num_distances
         self.num_reached = num_distances if farthest is None else farthest + 1
         self.base = base
-        self.initial_p = initial_p
-        self.p = nn.Parameter(torch.full((num_heads,), initial_p), requires_grad=is_learnable)
+        self.ends = initial_p, initial_p if last_initial_p is None else last_initial_p
+        self.p = nn.Parameter(self.initial_p(num_heads), requires_grad=is_learnable)
+
+    def initial_p(self, num_heads: int) -> Tensor:
+        """Return the first p of each head (H,), in equal steps from the first head's to the last's.
+
+        With p 1 a head sees what is near; with a large one, far roots as well as near ones. A p
+        moves too slowly in training for a head to come from the one to the other.
+        """
+        return torch.linspace(*self.ends, num_heads)
 
     def forward(self) -> Tensor:
         """Return the decay at each distance, (H, D), float32 or wider."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from graphmert.models.attention import AttentionScope, DecayAttention
+from graphmert.models.attention import AttentionScope, BranchOutput, DecayAttention
 from graphmert.models.configuration import GraphMERTConfig
 from graphmert.models.dropout import Dropout
 from graphmert.models.inputs import GraphInputs
@@ -56,7 +56,7 @@ class EncoderLayer(nn.Module):
         self.attention = DecayAttention(config)
         self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.inner = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.outer = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.outer = BranchOutput(config.intermediate_size, config.hidden_size)
         self.output_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = Dropout(config.hidden_dropout_prob)
 

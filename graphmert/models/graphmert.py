@@ -4,6 +4,7 @@ Legend: B windows or rows, R roots (128), L leaves per root (7), N nodes of a wi
 tokens of a row, E edges, C hidden size, V vocabulary, K relations (12).
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
-from graphmert.models.attention import choose_scope
+from graphmert.models.attention import BranchOutput, choose_scope
 from graphmert.models.configuration import GraphMERTConfig
 from graphmert.models.decay import DistanceDecay
 from graphmert.models.dense import dense_graph_inputs
@@ -146,11 +147,15 @@ class GraphMERTModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         """Start as BERT does; called for every module by `post_init` and `from_pretrained`."""
         super()._init_weights(module)
-        if isinstance(module, HGAT):
+        if isinstance(module, BranchOutput):
+            num_branches = 2 * self.config.num_hidden_layers
+            std = self.config.initializer_range / math.sqrt(num_branches)
+            init.normal_(module.weight, mean=0.0, std=std)
+        elif isinstance(module, HGAT):
             for parameter in (module.transform, module.attend_leaf, module.attend_head):
                 init.normal_(parameter, mean=0.0, std=self.config.initializer_range)
         elif isinstance(module, DistanceDecay):
-            init.constant_(module.p, module.initial_p)
+            init.copy_(module.p, module.initial_p(len(module.p)))
 
 
 # So that AutoModel.from_pretrained(checkpoint) finds the class by the checkpoint's model_type.

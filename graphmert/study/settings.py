@@ -18,9 +18,9 @@ class StudySettings:
     """How long every variant trains, and how much it is asked."""
 
     preset: str = "paper"
-    num_updates: int = 1300
-    batch_size: int = 512  # windows of an update
-    learning_rate: float = 4e-4  # highest
+    num_updates: int = 4000
+    batch_size: int = 256  # windows of an update
+    learning_rate: float = 1e-3  # highest
     warmup_share: float = 0.15  # of the updates
     num_questions: int = 2000  # of each task and split
     num_examples: int = 6000  # that the tasks with a fine-tune draw from the train split

@@ -26,7 +26,7 @@ class Variant:
 
 
 NO_MNM: Final[dict[str, Any]] = {"training": {"lambda_mlm": 1.0}, "masks": {"mnm_share": 0.0}}
-FULL: Final = Variant("full", "local and knowledge leaves, H-GAT, decay, MLM 0.9 and MNM 0.1")
+FULL: Final = Variant("full", "local and knowledge leaves, H-GAT, decay, MLM 0.98 and MNM 0.02")
 NO_LEAVES: Final = Variant("no leaves", "code alone, MLM alone", leaves=LeafChoice.NONE, **NO_MNM)
 SHUFFLED: Final = Variant(
     "shuffled", "knowledge leaves exchanged between windows", LeafChoice.SHUFFLED
@@ -44,20 +44,21 @@ OTHERS: Final = (
         "facts as text", "the same facts as lines after the code", are_facts_text=True, **NO_MNM
     ),
     Variant("no MNM", "leaves as input, MLM alone", **NO_MNM),
-    Variant("MLM 0.98", "MLM 0.98 and MNM 0.02", training={"lambda_mlm": 0.98}),
     Variant("MLM 0.95", "MLM 0.95 and MNM 0.05", training={"lambda_mlm": 0.95}),
+    Variant("MLM 0.9", "MLM 0.9 and MNM 0.1", training={"lambda_mlm": 0.9}),
     Variant("MLM 0.8", "MLM 0.8 and MNM 0.2", training={"lambda_mlm": 0.8}),
     Variant("MLM 0.6", "MLM 0.6 and MNM 0.4", training={"lambda_mlm": 0.6}),
     Variant("MNM of tails", "MNM asks for the leaves' tokens", masks={"mnm_target": "tails"}),
     Variant("two passes", "one pass for each objective", training={"is_two_passes": True}),
     Variant("root alone", "the relation head reads the root", model={"relation_input": "root"}),
-    Variant("added decay", "the decay's logarithm is added", model={"decay_form": "added"}),
-    Variant("frozen p", "p stays 1", model={"is_decay_learnable": False}),
+    Variant("multiplied decay", "score times decay (paper)", model={"decay_form": "product"}),
+    Variant("one p", "p starts at 1 in every head (paper)", model={"decay_last_initial_p": 1.0}),
+    Variant("frozen p", "p stays as it starts", model={"is_decay_learnable": False}),
     Variant("no decay", "plain attention", model={"use_decay": False}),
     Variant(
         "roots not joined",
         "score times 0 but within a root and its leaves",
-        model={"are_roots_joined": False},
+        model={"decay_form": "product", "are_roots_joined": False},
     ),
 )
 VARIANTS: Final = (*MAIN, *OTHERS)

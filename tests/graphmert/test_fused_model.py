@@ -40,8 +40,8 @@ def one_packed_row() -> GraphInputs:
     [
         {},
         {"use_decay": False},
-        {"decay_form": "added"},
-        {"are_roots_joined": False, "use_hgat": False},
+        {"decay_form": "product"},
+        {"decay_form": "product", "are_roots_joined": False, "use_hgat": False},
     ],
     ids=str,
 )

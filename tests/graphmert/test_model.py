@@ -179,17 +179,23 @@ def test_weights_start_as_berts():
     assert model.hgat.transform.std().item() == pytest.approx(0.02, rel=0.05)
     assert model.embeddings.tokens.weight.std().item() == pytest.approx(0.02, rel=0.05)
     assert model.layers[1].inner.weight.std().item() == pytest.approx(0.02, rel=0.05)
-    assert model.layers[1].attention.decay.p.tolist() == [1.0] * model.config.num_attention_heads
+    branch_std = 0.02 / (2 * model.config.num_hidden_layers) ** 0.5
+    assert model.layers[1].outer.weight.std().item() == pytest.approx(branch_std, rel=0.05)
+    assert model.layers[1].attention.output.weight.std().item() == pytest.approx(
+        branch_std, rel=0.05
+    )
+    assert model.layers[1].attention.decay.p.tolist() == [1.0, 12.0]  # of two heads
     assert not model.relation_head.bias.any()
     assert (model.layers[0].output_norm.weight == 1).all()
 
 
 def test_p_starts_anew_where_a_checkpoint_has_none(tmp_path):
     random_model(dtype=torch.float32, use_decay=False).save_pretrained(tmp_path)
-    config = GraphMERTConfig.from_pretrained(tmp_path, use_decay=True, decay_initial_p=0.7)
+    ends = {"decay_initial_p": 0.7, "decay_last_initial_p": 2.7}
+    config = GraphMERTConfig.from_pretrained(tmp_path, use_decay=True, **ends)
     loaded = GraphMERTModel.from_pretrained(tmp_path, config=config)
     for layer in loaded.layers:
-        torch.testing.assert_close(layer.attention.decay.p.data, torch.full((3,), 0.7))
+        torch.testing.assert_close(layer.attention.decay.p.data, torch.tensor([0.7, 1.7, 2.7]))
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ LAYOUTS = [LAYOUT, ChainLayout(6, 1), ChainLayout(3, 4), ChainLayout(2, 2)]
     [
         {},
         {"use_decay": False, "relation_input": "root"},
-        {"decay_form": "added", "use_hgat": False},
-        {"are_roots_joined": False},
+        {"decay_form": "product", "use_hgat": False},
+        {"decay_form": "product", "are_roots_joined": False},
     ],
     ids=str,
 )
