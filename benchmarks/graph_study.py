@@ -32,8 +32,9 @@ from typing import Any
 import torch
 from graph_study_data import read
 
+from graph_builder.errors import UserError
 from graphmert.study.data import StudyData
-from graphmert.study.outcome import Outcome
+from graphmert.study.outcome import Outcome, run_key
 from graphmert.study.report import study_json, study_markdown
 from graphmert.study.run import add_settings, run_variant
 from graphmert.study.settings import StudySettings
@@ -79,12 +80,18 @@ class Running:
 def main() -> int:
     options = _parser().parse_args()
     options.output_dir.mkdir(parents=True, exist_ok=True)
-    return int(options.run(options))
+    try:
+        return int(options.run(options))
+    except (UserError, OSError) as error:
+        print(f"graph_study: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
 
 
 def run(options: argparse.Namespace) -> int:
     """Do as many of the planned jobs as the budget has time for."""
     started = time.monotonic()
+    for name in options.variants:
+        find_variant(name)  # said now, not once the data is read
     torch.set_num_threads(1)  # a pool of threads does not live through a fork
     lines = options.output_dir / "outcomes.jsonl"
     done = read_outcomes([*options.done, lines])
@@ -100,12 +107,14 @@ def run(options: argparse.Namespace) -> int:
         check_cards()
     tasks = make_tasks(data, settings_of(options), fork_map)
     say(started, "questions drawn")
-    missing = work_through(jobs, data, tasks, slots, num_cards, started, options, lines)
+    missing, failed = work_through(jobs, data, tasks, slots, num_cards, started, options, lines)
     for job in missing:
         say(started, f"left for another call: {job.label}")
     outcomes = read_outcomes([lines])
     write_report(outcomes, options.output_dir, ["validation"])
-    return 0
+    for job in failed:
+        print(f"graph_study: failed, see above: {job.label}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def work_through(
@@ -117,10 +126,12 @@ def work_through(
     started: float,
     options: argparse.Namespace,
     lines: Path,
-) -> list[Job]:
-    """Run jobs on all slots until they are done or the time is; return those that are not."""
+) -> tuple[list[Job], list[Job]]:
+    """Run jobs on all slots until they are done or the time is; return those that there was no
+    time for, and those that failed."""
     waiting, running, free = list(jobs), list[Running](), list(range(slots))
     missing: list[Job] = []
+    failed: list[Job] = []
     slowness = 1.0  # measured over predicted, of the jobs that ended
     while waiting or running:
         left_s = options.budget_s - (time.monotonic() - started)
@@ -148,8 +159,8 @@ def work_through(
                 say(started, f"done in {took_s:.0f} s: {each.job.label}")
             else:
                 say(started, f"FAILED after {took_s:.0f} s: {each.job.label}")
-                missing.append(each.job)
-    return missing + waiting
+                failed.append(each.job)
+    return missing + waiting, failed
 
 
 def start_job(job: Job, slot: int, data: StudyData, tasks: StudyTasks, num_cards: int) -> Running:
@@ -228,7 +239,13 @@ def planned_jobs(options: argparse.Namespace, data: StudyData, done: set[Any]) -
     return [
         job
         for job in jobs
-        if (job.variant.name, job.seed, data.digest, tuple(sorted(asdict(job.settings).items())))
+        if run_key(
+            job.variant.name,
+            job.seed,
+            data.digest,
+            asdict(job.settings),
+            job.settings.made_with(data, job.variant),
+        )
         not in done
     ]
 
@@ -266,6 +283,9 @@ def baselines(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """Write the tables of all outcomes."""
+    for path in options.outcomes:
+        if not path.is_file():
+            raise UserError(f"--outcomes {path}: no such file")
     write_report(read_outcomes(options.outcomes), options.output_dir, options.splits)
     return 0
 

@@ -251,11 +251,13 @@ def report(results: list[dict[str, Any]]) -> str:
 def agreement(results: list[dict[str, Any]]) -> list[str]:
     """Return, for each number of GPUs, how far its curve is from that of one, beside seeds."""
     curves = torch.tensor(results[0]["curves"])
-    spread = float((curves.amax(0) - curves.amin(0)).max())
+    spread = "one seed, no spread"
+    if len(curves) > 1:
+        spread = f"seeds on one GPU: {float((curves.amax(0) - curves.amin(0)).max()):.4f}"
     return [
         f"- {each['num_processes']} GPUs against 1, seed 0: at most "
         f"{float((torch.tensor(each['curves'][0]) - curves[0]).abs().max()):.4f} apart; "
-        f"seeds on one GPU: {spread:.4f}"
+        f"{spread}"
         for each in results[1:]
     ]
 

@@ -49,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         if options.output:
             write_whole(options.output, report.to_json().encode())
+        print(f"{options.checkpoint} on the {options.split} split of {options.dataset}\n")
+        print(as_text(report))
         if options.figures:
             _save_figures(options.figures, report)
         if options.mlflow:
@@ -56,8 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"graphmert-evaluate: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    print(f"{options.checkpoint} on the {options.split} split of {options.dataset}\n")
-    print(as_text(report))
     return 0
 
 
@@ -130,13 +130,19 @@ def _save_figures(folder: Path, report: EvaluationReport) -> None:
 
 
 def _log(options: argparse.Namespace, report: EvaluationReport) -> None:
-    """Log the report as an MLflow run of its own."""
+    """Log the report as an MLflow run of its own; raise UserError where MLflow is away."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
     from graphmert.tracking.run import end_run, log_evaluation, start_run  # noqa: PLC0415
 
     asked = {name: getattr(options, name) for name in ("checkpoint", "dataset", "split")}
-    run_id = start_run(f"evaluation of {options.checkpoint} on {options.split}", parameters=asked)
-    log_evaluation(run_id, report, "evaluation")
-    end_run(run_id)
+    name = f"evaluation of {options.checkpoint} on {options.split}"
+    try:
+        run_id = start_run(name, parameters=asked)
+        log_evaluation(run_id, report, "evaluation")
+        end_run(run_id)
+    except MlflowException as error:
+        raise UserError(f"the report is not in MLflow: {error}") from error
 
 
 def _task_settings(options: argparse.Namespace) -> TaskSettings:

@@ -1,5 +1,5 @@
-"""Attention within windows, its scores shrunk by distance: the plain reference path, and the choice
-of the fused one (fused_attention.py) on a GPU.
+"""Attention within windows, lowered by distance: the plain reference path, and the choice of the
+fused one (fused_attention.py) on a GPU.
 
 Legend: B rows, N tokens of a row, H heads, S head size, C = H * S, D distances.
 There is no dropout on attention weights, so that a fused kernel can take this path's place.
@@ -60,11 +60,11 @@ def decayed_attention(
     scope: AttentionScope,
     is_added: bool = False,
 ) -> Tensor:
-    """Return softmax(scores * decay(distance)) value over the visible tokens.
+    """Return softmax(scores * decay(distance)) value over the visible tokens; or, with `is_added`,
+    of scores + decay(distance), for a table of logarithms.
 
     `query`, `key`, `value` and the result are (H, B, N, S), heads first because the decay's table
-    (H, D) is; decay None leaves the scores as they are. `is_added`: scores + decay(distance), for a
-    table of logarithms.
+    (H, D) is; decay None leaves the scores as they are.
     """
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)  # (H, B, N, N)
     if decay is not None:

@@ -51,8 +51,7 @@ class DistanceDecay(nn.Module):
     def initial_p(self, num_heads: int) -> Tensor:
         """Return the first p of each head (H,), in equal steps from the first head's to the last's.
 
-        With p 1 a head sees what is near; with a large one, far roots as well as near ones. A p
-        moves too slowly in training for a head to come from the one to the other.
+        With p 1 a head sees what is near, with a large one far roots as well as near ones.
         """
         return torch.linspace(*self.ends, num_heads)
 

@@ -57,6 +57,7 @@ FIGURES: Final = (
     Figure("rare masked tokens: loss (nats)", "rare_token_loss", unit=1.0, digits=4),
     Figure("names completed", "names/accuracy"),
     Figure("names that only knowledge shows", "names/rare_accuracy"),
+    Figure("misuse: sound code left alone", "misuse/sound_accuracy"),
     Figure("misuse: located", "misuse/location_accuracy"),
     Figure("misuse: repaired", "misuse/repair_accuracy"),
     Figure("misuse: both", "misuse/joint_accuracy"),
@@ -113,21 +114,25 @@ Table = dict[str, dict[str, Cell]]  # by variant, by the figure's title
 def compare(
     outcomes: Sequence[Outcome], split: str, references: Sequence[str], seed: int = 0
 ) -> Table:
-    """Return every figure of every variant, with its difference from each of `references`."""
+    """Return every figure of every variant, with its difference from each of `references`.
+
+    What needs no training has one outcome, which stands beside every seed of the others.
+    """
+    untrained = {outcome.variant for outcome in outcomes if not outcome.num_updates}
     variants = list(dict.fromkeys(outcome.variant for outcome in outcomes))
     table: Table = {variant: {} for variant in variants}
     for figure in FIGURES:
         sums = _sums_by_variant(outcomes, split, figure)
         for variant, by_seed in sums.items():
             values = {seed: float(ratio(each.sum(0))) for seed, each in by_seed.items()}
-            against = {
-                other: _difference(by_seed, sums[other], seed)
-                for other in references
-                if figure.has_interval
-                and other != variant
-                and other in sums
-                and by_seed.keys() & sums[other].keys()
-            }
+            against = {}
+            for other in references if figure.has_interval else ():
+                theirs = sums.get(other, {})
+                ours = by_seed
+                if variant in untrained:
+                    ours = dict.fromkeys(theirs, next(iter(by_seed.values())))
+                if other != variant and ours.keys() & theirs.keys():
+                    against[other] = _difference(ours, theirs, seed)
             found = list(values.values())
             spread = float(np.std(found, ddof=1)) if len(found) > 1 else 0.0
             table[variant][figure.title] = Cell(float(np.mean(found)), spread, values, against)

@@ -44,6 +44,7 @@ class Outcome:
     losses: dict[str, float]  # of training, mean over the last updates
     seconds: dict[str, float]
     splits: dict[str, SplitOutcome]
+    made_with: dict[str, Any] = field(default_factory=dict)  # the variant's model and training
 
     @property
     def num_updates(self) -> int:
@@ -53,7 +54,7 @@ class Outcome:
     @property
     def key(self) -> tuple[Any, ...]:
         """What tells a run from all others."""
-        return (self.variant, self.seed, self.data_set, tuple(sorted(self.settings.items())))
+        return run_key(self.variant, self.seed, self.data_set, self.settings, self.made_with)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), allow_nan=False)
@@ -67,6 +68,13 @@ class Outcome:
             return cls(**values | {"splits": splits})
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(f"not the outcome of a study's run: {error}") from error
+
+
+def run_key(
+    variant: str, seed: int, data_set: str, settings: dict[str, Any], made_with: dict[str, Any]
+) -> tuple[Any, ...]:
+    """Return what tells a run from all others."""
+    return variant, seed, data_set, json.dumps([settings, made_with], sort_keys=True)
 
 
 def sums_of(measures: Measures, prefix: str = "") -> Sums:

@@ -3,64 +3,119 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from graphmert.study.comparison import FIGURES, Cell, Figure, Table, compare
-from graphmert.study.outcome import Outcome
+from graphmert.study.outcome import Outcome, SplitOutcome, Sums
 from graphmert.study.variants import NO_LEAVES, SHUFFLED, VARIANTS
 
 REFERENCES: Final = (NO_LEAVES.name, SHUFFLED.name)
 FIGURES_PER_TABLE: Final = 7  # so that a page can show them
 
 
-def study_tables(outcomes: Sequence[Outcome], split: str) -> dict[int, Table]:
-    """Return a table for each number of updates, the longest runs first.
+class Group(NamedTuple):
+    """Runs that may be compared: of one data set, with the same settings."""
 
-    What needs no training (its number is 0) stands in all of them.
+    data_set: str
+    settings: str  # JSON
+
+    @property
+    def title(self) -> str:
+        values = json.loads(self.settings)
+        size = f"{values['num_updates']:,} updates"
+        if "batch_size" not in values:
+            return size
+        return (
+            f"{size} of {values['batch_size']} windows, {values['preset']}, "
+            f"learning rate {values['learning_rate']:g}, data set {self.data_set[:12]}"
+        )
+
+
+def study_tables(outcomes: Sequence[Outcome], split: str) -> dict[Group, Table]:
+    """Return a table for each group of runs, the longest runs first.
+
+    What needs no training (no number of updates) stands in all those of its data set. Raises
+    ValueError where a variant has two outcomes of one seed in a group.
     """
-    here = [outcome for outcome in outcomes if split in outcome.splits]
-    untrained = [outcome for outcome in here if not outcome.num_updates]
-    lengths = sorted({outcome.num_updates for outcome in here} - {0}, reverse=True)
-    order = [variant.name for variant in VARIANTS]
+    groups: dict[Group, dict[tuple[str, int], Outcome]] = {}
+    untrained = []
+    for outcome in outcomes:
+        if split not in outcome.splits:
+            continue
+        if not outcome.num_updates:
+            untrained.append(outcome)
+            continue
+        group = Group(outcome.data_set, json.dumps(outcome.settings, sort_keys=True))
+        runs = groups.setdefault(group, {})
+        if (outcome.variant, outcome.seed) in runs:
+            raise ValueError(f"two outcomes of {outcome.variant!r}, seed {outcome.seed}")
+        runs[outcome.variant, outcome.seed] = outcome
+    order = {variant.name: at for at, variant in enumerate(VARIANTS)}
     tables = {}
-    for num_updates in lengths:
-        trained = [outcome for outcome in here if outcome.num_updates == num_updates]
-        trained.sort(key=lambda outcome: (order.index(outcome.variant), outcome.seed))
-        tables[num_updates] = compare([*trained, *untrained], split, REFERENCES)
+    for group in sorted(groups, key=lambda each: -json.loads(each.settings)["num_updates"]):
+        trained = sorted(
+            groups[group].values(),
+            key=lambda run: (order.get(run.variant, len(order)), run.variant, run.seed),
+        )
+        beside = [each for each in untrained if each.data_set == group.data_set]
+        asked = _told_with(trained, split)
+        tables[group] = compare([*trained, *beside, *asked], split, REFERENCES)
     return tables
+
+
+def _told_with(trained: Sequence[Outcome], split: str) -> list[Outcome]:
+    """Return what the runs themselves say of baselines on the questions that all of them share."""
+    told: dict[str, Sums] = {}
+    for outcome in trained:
+        for name, sums in outcome.splits[split].baselines.items():
+            told[name] = sums | told.get(name, {})
+    return [
+        Outcome(
+            variant=name.replace("_", " "),
+            seed=0,
+            data_set=trained[0].data_set,
+            settings={},
+            losses={},
+            seconds={},
+            splits={split: SplitOutcome(figures=sums)},
+        )
+        for name, sums in told.items()
+    ]
 
 
 def study_markdown(outcomes: Sequence[Outcome], split: str) -> str:
     """Return the tables of one split."""
     parts = []
-    for num_updates, table in study_tables(outcomes, split).items():
+    for group, table in study_tables(outcomes, split).items():
         num_seeds = max(len(cell.by_seed) for row in table.values() for cell in row.values())
-        parts.append(
-            f"## {split}: {num_updates:,} updates, {num_seeds} seed{'s' * (num_seeds > 1)}\n"
-        )
+        parts.append(f"## {split}: {group.title}, {num_seeds} seed{'s' * (num_seeds > 1)}\n")
         shown = [figure for figure in FIGURES if any(figure.title in row for row in table.values())]
-        for start in range(0, len(shown), FIGURES_PER_TABLE):
-            parts.append(_means(table, shown[start : start + FIGURES_PER_TABLE]))
+        pages = [
+            shown[start : start + FIGURES_PER_TABLE]
+            for start in range(0, len(shown), FIGURES_PER_TABLE)
+        ]
+        parts += [_means(table, page) for page in pages]
         for reference in REFERENCES:
             if reference in table:
-                parts.append(f"### {split}, {num_updates:,} updates: against {reference!r}\n")
-                parts += [
-                    _differences(table, shown[start : start + FIGURES_PER_TABLE], reference)
-                    for start in range(0, len(shown), FIGURES_PER_TABLE)
-                ]
+                parts.append(f"### {split}: against {reference!r}\n")
+                parts += filter(None, (_differences(table, page, reference) for page in pages))
     return "\n".join(parts)
 
 
 def study_json(outcomes: Sequence[Outcome], splits: Sequence[str]) -> str:
     """Return all numbers of the tables."""
     values: dict[str, Any] = {
-        split: {
-            str(num_updates): {
-                variant: {title: asdict(cell) for title, cell in row.items()}
-                for variant, row in table.items()
+        split: [
+            {
+                "data_set": group.data_set,
+                "settings": json.loads(group.settings),
+                "table": {
+                    variant: {title: asdict(cell) for title, cell in row.items()}
+                    for variant, row in table.items()
+                },
             }
-            for num_updates, table in study_tables(outcomes, split).items()
-        }
+            for group, table in study_tables(outcomes, split).items()
+        ]
         for split in splits
     }
     return json.dumps(values, indent=1) + "\n"
@@ -99,7 +154,9 @@ def _differences(table: Table, figures: Sequence[Figure], reference: str) -> str
 
 
 def _markdown(figures: Sequence[Figure], rows: dict[str, list[str]]) -> str:
-    """Return a table; rows without a number are left out."""
+    """Return a table, without the rows that have no number; nothing where none has."""
+    if not any(any(cells) for cells in rows.values()):
+        return ""
     lines = [
         "| variant | " + " | ".join(figure.title for figure in figures) + " |",
         "|---" * (len(figures) + 1) + "|",

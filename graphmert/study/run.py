@@ -42,7 +42,7 @@ from graphmert.training.masking import MaskSettings
 from graphmert.training.passes import passes_of_updates
 from graphmert.training.schedule import learning_rate
 from graphmert.training.settings import TrainSettings
-from graphmert.training.trainer import finite, seed_dropout
+from graphmert.training.trainer import NonFiniteLossError, finite, seed_dropout
 from graphmert.training.update import SummedLosses, make_optimizer, summed_token_loss, update
 
 LOOK_EVERY = 50  # updates: how often the losses are fetched
@@ -88,6 +88,7 @@ def run_variant(
         losses=losses,
         seconds={"training": trained_s, "all": time.perf_counter() - start},
         splits=splits,
+        made_with=settings.made_with(data, variant),
     )
 
 
@@ -95,7 +96,8 @@ def initial_model(
     data: StudyData, table: WindowTable, variant: Variant, seed: int, settings: StudySettings
 ) -> GraphMERTModel:
     """Return a model whose weights are those that the full one starts from, as far as it has
-    weights of the same name and shape."""
+    weights of the same name and shape. The decay's p is a setting, not drawn: it is the variant's.
+    """
     torch.manual_seed(seed)
     full = GraphMERTModel(settings.model(data, FULL))
     config = settings.model(data, variant)
@@ -105,7 +107,7 @@ def initial_model(
     shared = {
         name: weight
         for name, weight in full.state_dict().items()
-        if name in own and own[name].shape == weight.shape
+        if name in own and own[name].shape == weight.shape and not name.endswith("decay.p")
     }
     model.load_state_dict(own | shared)
     return model
@@ -258,8 +260,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tasks = make_tasks(data, settings)
         outcome = run_variant(data, tasks, variant, options.seed, settings, device)
         write_whole(options.output, f"{outcome.to_json()}\n".encode())
-    except (UserError, ValueError, OSError) as error:
-        print(f"graphmert-study: {' '.join(str(error).split())}", file=sys.stderr)
+    except (UserError, ValueError, OSError, NonFiniteLossError) as error:
+        print(f"graphmert.study.run: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     say(f"done: {options.output}")
     return 0

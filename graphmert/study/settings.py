@@ -1,12 +1,14 @@
 """The settings of a study: the same for all its variants."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from graph_builder.errors import UserError
 from graphmert.data.dataset import mask_token_id
 from graphmert.evaluation.tuning import TuneSettings
 from graphmert.models import configuration
-from graphmert.models.configuration import GraphMERTConfig
+from graphmert.models.configuration import PRESETS, GraphMERTConfig
 from graphmert.study.data import StudyData
 from graphmert.study.variants import Variant
 from graphmert.training.masking import MaskSettings
@@ -31,6 +33,10 @@ class StudySettings:
     def __post_init__(self) -> None:
         for name in ("num_updates", "batch_size", "learning_rate", "num_questions", "num_examples"):
             check_positive(name, getattr(self, name))
+        if self.preset not in PRESETS:
+            raise UserError(f"--preset {self.preset!r}: choose one of {', '.join(PRESETS)}")
+        if not 0.0 <= self.warmup_share < 1.0:
+            raise UserError(f"--warmup_share {self.warmup_share}: must be at least 0, less than 1")
         if self.tune_updates < 0:
             raise UserError(f"--tune_updates {self.tune_updates}: must not be negative")
 
@@ -53,6 +59,14 @@ class StudySettings:
         layout = data.train.layout
         sizes = {"num_roots": layout.num_roots, "leaves_per_root": layout.leaves_per_root}
         return GraphMERTConfig.from_dict(config.to_dict() | sizes | dict(variant.model))
+
+    def made_with(self, data: StudyData, variant: Variant) -> dict[str, Any]:
+        """Return all settings of one variant's model and training, as JSON has them."""
+        model = self.model(data, variant).to_dict()
+        training = asdict(self.training(data, variant, seed=0))
+        del model["transformers_version"], training["seed"]
+        plain: dict[str, Any] = json.loads(json.dumps({"model": model, "training": training}))
+        return plain
 
     def tuning(self, seed: int) -> TuneSettings:
         return TuneSettings(

@@ -20,10 +20,6 @@ class Variant:
     training: Mapping[str, Any] = field(default_factory=dict)  # fields of TrainSettings
     masks: Mapping[str, Any] = field(default_factory=dict)  # fields of MaskSettings
 
-    @property
-    def has_leaves(self) -> bool:
-        return self.leaves is not LeafChoice.NONE and not self.are_facts_text
-
 
 NO_MNM: Final[dict[str, Any]] = {"training": {"lambda_mlm": 1.0}, "masks": {"mnm_share": 0.0}}
 FULL: Final = Variant("full", "local and knowledge leaves, H-GAT, decay, MLM 0.98 and MNM 0.02")
@@ -52,8 +48,8 @@ OTHERS: Final = (
     Variant("two passes", "one pass for each objective", training={"is_two_passes": True}),
     Variant("root alone", "the relation head reads the root", model={"relation_input": "root"}),
     Variant("multiplied decay", "score times decay (paper)", model={"decay_form": "product"}),
-    Variant("one p", "p starts at 1 in every head (paper)", model={"decay_last_initial_p": 1.0}),
-    Variant("frozen p", "p stays as it starts", model={"is_decay_learnable": False}),
+    Variant("spread p", "p from 1 to 12 over the heads", model={"decay_last_initial_p": 12.0}),
+    Variant("frozen p", "p stays 1", model={"is_decay_learnable": False}),
     Variant("no decay", "plain attention", model={"use_decay": False}),
     Variant(
         "roots not joined",

@@ -35,6 +35,6 @@ def log_study(run_id: str, outcomes: Sequence[Outcome], split: str) -> None:
     client = open_client()
     client.log_text(run_id, study_markdown(outcomes, split), f"{FOLDER}/study.md")
     client.log_text(run_id, study_json(outcomes, [split]), f"{FOLDER}/study.json")
-    for num_updates, table in study_tables(outcomes, split).items():
-        name = f"{FOLDER}/differences-{num_updates}-updates.png"
+    for number, table in enumerate(study_tables(outcomes, split).values()):
+        name = f"{FOLDER}/differences-{number}.png"  # in the order of study.md
         client.log_figure(run_id, draw_differences(table), name)

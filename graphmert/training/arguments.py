@@ -8,13 +8,12 @@ import torch
 from graph_builder.relations import NUM_RELATIONS
 from graphmert.data.dataset import TrainingData
 from graphmert.evaluation.device import usable_device
+from graphmert.models.configuration import PRESETS
 from graphmert.training.checkpoint import LATEST
 from graphmert.training.console import say
 from graphmert.training.masking import MaskSettings
 from graphmert.training.processes import Processes
 from graphmert.training.settings import RunSettings, TrainSettings
-
-PRESETS = ("tiny", "small", "paper", "codebert")
 
 
 def parser() -> argparse.ArgumentParser:

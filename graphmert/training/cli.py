@@ -27,13 +27,14 @@ from graphmert.models import configuration
 from graphmert.models.graphmert import GraphMERTModel
 from graphmert.models.loading import load_model
 from graphmert.tracking.tracker import open_tracker
-from graphmert.training.arguments import PRESETS, parser, run_settings, train_settings
+from graphmert.training.arguments import parser, run_settings, train_settings
 from graphmert.training.checkpoint import LATEST, Progress, load_checkpoint
 from graphmert.training.compilation import compile_model
 from graphmert.training.console import say
 from graphmert.training.launch import end_with_launcher, is_launched, launch
 from graphmert.training.memory import OutOfMemoryError, out_of_memory_line
 from graphmert.training.processes import ALONE, Processes, is_first, joined
+from graphmert.training.settings import check_positive
 from graphmert.training.trainer import NonFiniteLossError, TrainingRun, train
 from graphmert.training.update import TokenLoss, make_optimizer, summed_token_loss
 
@@ -43,11 +44,11 @@ EXIT_BAD_INPUT, EXIT_NOT_FINITE, EXIT_RESUME_ME = 2, 3, 75
 def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = parser().parse_args(arguments)
-    if is_launched():
-        end_with_launcher()
-    elif (num_processes := processes_to_launch(options)) > 1:
-        return launch(arguments, num_processes, when_stopped=EXIT_RESUME_ME)
     try:
+        if is_launched():
+            end_with_launcher()
+        elif (num_processes := processes_to_launch(options)) > 1:
+            return launch(arguments, num_processes, when_stopped=EXIT_RESUME_ME)
         return train_here(options)
     except (UserError, OSError, NonFiniteLossError) as error:
         if is_first() or isinstance(error, OutOfMemoryError):
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def processes_to_launch(options: argparse.Namespace) -> int:
     """Return how many processes to share the work between: one for each GPU, if not told."""
     if options.num_processes is not None:
+        check_positive("num_processes", options.num_processes)
         return int(options.num_processes)
     return torch.cuda.device_count() if options.device in (None, "cuda") else 1
 
@@ -151,7 +153,7 @@ def initial_model(options: argparse.Namespace, data: TrainingData) -> GraphMERTM
     """Return a model with random weights from the seed, or the weights of `--init_from`."""
     if options.init_from is None:
         torch.manual_seed(options.seed)
-        config = getattr(configuration, options.preset or PRESETS[0])(data.vocab_size)
+        config = getattr(configuration, options.preset or configuration.PRESETS[0])(data.vocab_size)
         config.num_roots, config.leaves_per_root = astuple(data.train.layout)
         return GraphMERTModel(config)
     if options.preset is not None:

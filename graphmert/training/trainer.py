@@ -291,6 +291,7 @@ def finite(values: list[float], step: int) -> list[float]:
     if not all(map(math.isfinite, values)):
         raise NonFiniteLossError(
             f"the loss or its gradient is not finite by update {step}: "
-            "lower --learning_rate in a new run (--init_from goes on from a checkpoint's weights)"
+            "lower --learning_rate in a new run (graphmert-train --init_from goes on from a "
+            "checkpoint's weights)"
         )
     return values

@@ -184,7 +184,7 @@ def test_weights_start_as_berts():
     assert model.layers[1].attention.output.weight.std().item() == pytest.approx(
         branch_std, rel=0.05
     )
-    assert model.layers[1].attention.decay.p.tolist() == [1.0, 12.0]  # of two heads
+    assert model.layers[1].attention.decay.p.tolist() == [1.0, 1.0]  # of two heads
     assert not model.relation_head.bias.any()
     assert (model.layers[0].output_norm.weight == 1).all()
 

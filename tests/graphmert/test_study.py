@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from graphmert.evaluation.measures import Measures, measure
 from graphmert.study.comparison import compare
 from graphmert.study.data import StudyData, load_study_data, seen_by
 from graphmert.study.outcome import Outcome, SplitOutcome
-from graphmert.study.report import study_markdown
+from graphmert.study.report import study_markdown, study_tables
 from graphmert.study.run import initial_model, main
 from graphmert.study.settings import StudySettings
 from graphmert.study.variants import VARIANTS, Variant
@@ -46,7 +47,10 @@ def test_every_variant_starts_from_the_weights_of_the_full_one(
     found = initial_model(data, table, variant, 3, settings)
     assert settings.training(data, variant, 3).seed == 3
     for name, weight in found.state_dict().items():
-        if name in full and full[name].shape == weight.shape:
+        if name.endswith("decay.p"):
+            ends = found.config.decay_initial_p, found.config.decay_last_initial_p
+            assert (weight[0].item(), weight[-1].item()) == ends
+        elif name in full and full[name].shape == weight.shape:
             assert torch.equal(weight, full[name]), name
     for field, value in variant.model.items():
         assert getattr(found.config, field) == value
@@ -127,6 +131,38 @@ def test_a_difference_that_is_the_same_everywhere_has_no_spread() -> None:
         assert value == pytest.approx(0.1)
     assert cell.by_seed[7] == 0
     assert cell.mean == pytest.approx(np.mean(list(cell.by_seed.values())))
+
+
+def test_runs_of_other_settings_or_data_are_no_pair_and_a_second_of_one_is_refused() -> None:
+    even = dict.fromkeys(SOURCES, 50)
+    runs = [hits("no leaves", 0, even), hits("full", 0, dict.fromkeys(SOURCES, 60))]
+    other = replace(runs[1], data_set="another")
+    longer = replace(runs[1], settings={"num_updates": 9})
+    tables = study_tables([*runs, other, longer], "validation")
+    assert [sorted(table) for table in tables.values()] == [
+        ["full"],
+        ["full", "no leaves"],
+        ["full"],
+    ]
+    with pytest.raises(ValueError, match="two outcomes of 'full', seed 0"):
+        study_tables([*runs, runs[1]], "validation")
+
+
+def test_what_needs_no_training_stands_beside_every_seed() -> None:
+    untrained = replace(hits("count table", 0, dict.fromkeys(SOURCES, 40)), settings={})
+    runs = [hits("no leaves", seed, dict.fromkeys(SOURCES, 50 + seed)) for seed in range(3)]
+    table = compare([*runs, untrained], "validation", ["no leaves"])
+    difference = table["count table"]["masked tokens: accuracy"].against["no leaves"]
+    assert difference.mean == pytest.approx(0.40 - 0.51)
+    assert difference.num_seeds == 3
+
+
+def test_baselines_that_come_with_the_answers_have_rows_of_their_own() -> None:
+    run = hits("full", 0, dict.fromkeys(SOURCES, 50))
+    chance = {"misuse/location_accuracy": dict.fromkeys(SOURCES, (10, 2.0))}
+    found = replace(run.splits["validation"], baselines={"chance": chance})
+    text = study_markdown([replace(run, splits={"validation": found})], "validation")
+    assert "| chance |  | 20.00 |" in text
 
 
 def test_an_interval_covers_a_difference_of_one_repository_alone() -> None:

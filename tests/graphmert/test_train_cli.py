@@ -54,6 +54,7 @@ def test_the_installed_commands_are_there(command: str, capsys: pytest.CaptureFi
         (("--num_relations", "7"), "--num_relations 7"),
         (("--batch_size", "0"), "--batch_size 0"),
         (("--lambda_mlm", "1.5"), "--lambda_mlm 1.5"),
+        (("--num_processes", "0"), "--num_processes 0"),
         (("--checkpoint_every", "0"), "--checkpoint_every 0"),
         (("--weight_decay", "nan"), "--weight_decay nan"),
         (("--seed", str(2**63)), f"--seed {2**63}"),
