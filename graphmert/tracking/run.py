@@ -133,8 +133,8 @@ def log_dataset(run_id: str, dataset_dir: Path, context: str = "training") -> No
 
 def dataset_tags(manifest: Manifest) -> dict[str, str]:
     """Return the tags that say of a run or a version what it was trained on, and who built that."""
-    builder = manifest.builder["graph_builder"]  # a hash of its code
-    return {"data_set_digest": manifest.digest, "builder_version": builder}
+    parts = (f"{name} {version}" for name, version in manifest.builder.items())
+    return {"data_set_digest": manifest.digest, "builder_version": ", ".join(parts)}
 
 
 def dataset_profile(manifest: Manifest) -> dict[str, int]:
