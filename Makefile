@@ -46,8 +46,9 @@ mlflow-ui: setup
 	@$(BIN)/mlflow ui --port $(MLFLOW_PORT) \
 	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
 
+# Two workers, for what tests/conftest.py divides in two; `make test ARGS=-n0` is one after the other.
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .
