@@ -46,9 +46,8 @@ mlflow-ui: setup
 	@$(BIN)/mlflow ui --port $(MLFLOW_PORT) \
 	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
 
-# Two workers, for what tests/conftest.py divides in two; `make test ARGS=-n0` is one after the other.
 test: setup
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .

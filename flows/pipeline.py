@@ -49,13 +49,7 @@ from graph_builder.errors import UserError
 from graph_builder.manifest import MANIFEST_NAME
 from graphmert.tracking.checkpoints import log_checkpoints
 from graphmert.tracking.registry import Version, download_checkpoint, find_champion
-from graphmert.tracking.run import (
-    dataset_tags,
-    log_dataset,
-    log_loss_curves,
-    run_page,
-    tag_run,
-)
+from graphmert.tracking.run import dataset_tags, log_dataset, log_loss_curves, run_page
 from graphmert.tracking.store import open_client
 
 
@@ -183,7 +177,6 @@ def show_link(run_id: str) -> None:
 
 
 def show_summary(run_id: str, version: str) -> None:
-    """Put the summary on the pages of both runs; the command line prints the same."""
-    text = f"```text{format_summary(read_summary(run_id, version))}\n```"
-    create_markdown_artifact(text, description="Summary")
-    tag_run(run_id, {"mlflow.note.content": text})  # what MLflow shows as the run's description
+    """Put the summary on the Prefect run's page; the command line prints the same."""
+    text = format_summary(read_summary(run_id, version))
+    create_markdown_artifact(f"```text{text}\n```", description="Summary")

@@ -12,14 +12,14 @@ if not Path("/dev/nvidiactl").exists():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
-class TwoSides(LoadScopeScheduling):
-    """Two things side by side: the flows, whose tests share servers and mostly wait for processes,
-    and all the rest, which computes."""
+class FlowsTogether(LoadScopeScheduling):
+    """Give all tests of the flows to one worker, since they share servers and mostly wait for
+    processes, and each other file to whichever is free."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "flows" if nodeid.startswith("tests/flows/") else "rest"
+        return "flows" if nodeid.startswith("tests/flows/") else nodeid.partition("::")[0]
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> TwoSides:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FlowsTogether:
     """Divide the tests between the workers of `make test`."""
-    return TwoSides(config, log)
+    return FlowsTogether(config, log)

@@ -76,7 +76,6 @@ def test_mlflow_shows_the_run_with_its_data_set_and_model(
         "evaluation/bits_per_byte",
         "graphmert-chain-graphs",
         "lambda_mlm",
-        "Beside the champion",
     )
     shown(browser, f"{page}/artifacts/evaluation/chain_graph.png", "chain_graph.png")
     WebDriverWait(browser, PATIENCE_S).until(has_picture)
