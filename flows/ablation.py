@@ -12,6 +12,7 @@ from prefect import flow, get_run_logger, runtime, task
 from pydantic import AfterValidator, NonNegativeInt, PositiveInt
 
 from flows.child_process import run_module
+from flows.gpus import count_gpus, gpu_slots
 from flows.parameters import BatchSize, LearningRate, Preset
 from flows.tracked_run import made_by, origin, tracked_run
 from graph_builder.dataset import open_dataset
@@ -39,12 +40,10 @@ def run_variant(
 ) -> Path:
     """Train and ask one variant in a child process; return the file with its outcome."""
     flags = {"variant": variant, "seed": seed, "split": split, "output": output, **asdict(settings)}
-    run_module(
-        "graphmert-study",
-        "graphmert.study.run",
-        [str(data_path), *(part for name, v in flags.items() for part in (f"--{name}", str(v)))],
-        get_run_logger().info,
-    )
+    options = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
+    log = get_run_logger().info
+    with gpu_slots(min(count_gpus(), 1)):
+        run_module("graphmert-study", "graphmert.study.run", [str(data_path), *options], log)
     return output
 
 
@@ -113,7 +112,7 @@ def ablation(
     )
     digest = open_dataset(data_path).digest
     folder = runs_dir / f"ablation-{str(runtime.flow_run.id)[:8]}"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)  # there where the flow run is tried again
     name = f"ablation on data {digest[:8]}, {split}"
     with tracked_run(name, {"split": split, **asdict(settings)}) as run_id:
         log_dataset(run_id, data_path)

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from flows import defaults, local_settings
+from flows.mlflow_server import MlflowUnavailable, check_mlflow
 from flows.parameters import checked_spec
 from graph_builder.errors import UserError
 
@@ -22,8 +23,9 @@ def main(argv: list[str] | None = None) -> int:
     parameters = vars(parse_arguments(argv))
     try:
         check_sources(parameters)
+        check_mlflow()
     except UserError as error:
-        return fail(str(error), 2)
+        return fail(str(error), getattr(error, "code", 2))
     return run(parameters)
 
 
@@ -37,6 +39,7 @@ def check_sources(parameters: dict[str, Any]) -> None:
 def run(parameters: dict[str, Any]) -> int:
     """Run the flow, print the summary and return the exit code."""
     local_settings.apply()  # before prefect is imported
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
     from prefect.exceptions import ParameterTypeError  # noqa: PLC0415
 
     from flows.child_process import CommandFailed  # noqa: PLC0415
@@ -51,6 +54,8 @@ def run(parameters: dict[str, Any]) -> int:
         return fail(str(error), 2)
     except (CommandFailed, UserError) as error:
         return fail(str(error), getattr(error, "code", 2))
+    except MlflowException as error:  # it went away since the run began
+        return fail(f"MLflow: {error}", MlflowUnavailable.code)
     except KeyboardInterrupt:
         return fail("interrupted", 130)
     print(format_summary(read_summary(result.run_id, result.registration.version)))

@@ -16,12 +16,13 @@ from prefect import flow, get_run_logger, task
 from flows.child_process import CommandFailed, run_module
 from flows.dataset_request import BuiltDataset, DatasetRequest
 from flows.defaults import TEST_SOURCES, TRAIN_SOURCES, VALIDATION_SOURCES, VOCAB_SIZE
-from flows.extension import copy_base, extended_request, save_request
+from flows.extension import REQUEST_NAME, copy_base, extended_request, save_request
 from flows.latest import point_latest
 from flows.mapped_build import builder_module
 from flows.parameters import SourceSpecs, VocabularySize
 from flows.progress import Progress
 from flows.source_table import show_sources
+from graph_builder.build_folder import BUILDING_NAME
 from graph_builder.dataset import open_dataset
 from graph_builder.manifest import MANIFEST_NAME
 
@@ -62,6 +63,8 @@ def build_in_child(
     before = manifest_time(folder)
     if request.extends is not None:
         copy_base(folder.with_name(request.extends), folder)
+    elif is_broken(folder):
+        shutil.rmtree(folder)
     arguments = ["build", "--output", str(folder), *request.arguments()]
     try:
         run_module("graph-builder", builder_module(), arguments, pass_on)
@@ -74,6 +77,14 @@ def build_in_child(
         save_request(request, folder)
         save_statistics(folder)
     return BuiltDataset(str(folder), open_dataset(folder).digest, is_reused)
+
+
+def is_broken(folder: Path) -> bool:
+    """Return whether a data set of a flow is there without its manifest, and none in the making."""
+    has_request, has_manifest, is_building = (
+        (folder / name).exists() for name in (REQUEST_NAME, MANIFEST_NAME, BUILDING_NAME)
+    )
+    return has_request and not has_manifest and not is_building
 
 
 def share_done(line: str) -> float | None:

@@ -27,6 +27,7 @@ from flows.defaults import (
 )
 from flows.evaluate import evaluate_checkpoint, log_to_run
 from flows.extension import extended_request
+from flows.mlflow_server import check_mlflow
 from flows.parameters import (
     BatchSize,
     LearningRate,
@@ -43,11 +44,12 @@ from flows.register import Registration, ValidationData, register
 from flows.summary import format_summary, read_summary
 from flows.tracked_run import origin, tracked_run
 from flows.train import TrainingRequest, run_output_dir, train_model
+from graph_builder.dataset import open_dataset
 from graph_builder.errors import UserError
 from graph_builder.manifest import MANIFEST_NAME
 from graphmert.tracking.checkpoints import log_checkpoints
 from graphmert.tracking.registry import Version, download_checkpoint, find_champion
-from graphmert.tracking.run import log_dataset, log_loss_curves, run_page
+from graphmert.tracking.run import dataset_tags, log_dataset, log_loss_curves, run_page
 from graphmert.tracking.store import open_client
 
 
@@ -101,6 +103,7 @@ def build_and_train(
         data_dir: Folder that holds the data sets, each in a folder of its own.
         runs_dir: Folder that holds the checkpoints and reports, each run in a folder of its own.
     """
+    check_mlflow()
     sources = DatasetRequest(train, validation, test, vocab_size)
     if add_sources:
         sources = extended_request(data_dir, add_sources)
@@ -124,7 +127,7 @@ def build_and_train(
         )
         log_to_run(run_id, evaluation)
         log_checkpoints(run_id, output_dir, leave_out=Path(trained.checkpoint))
-        tags = {"data_set_digest": dataset.digest, **origin()}
+        tags = {**dataset_tags(open_dataset(data_path).manifest), **origin()}
         registration = register(trained, evaluation, ValidationData(data_path, sources), tags)
     show_summary(run_id, registration.version)
     return PipelineResult(run_id, dataset, registration)

@@ -17,6 +17,7 @@ from prefect import runtime
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound, TerminationSignal
 
+from flows.mlflow_server import check_mlflow
 from flows.process_identity import identify, parse_identity
 from graphmert.tracking.run import end_run, find_runs, reopen_run, running_runs, start_run, tag_run
 
@@ -27,6 +28,7 @@ FLOW_RUN, PROCESS, PARENT = "prefect.flow_run_id", "process", "mlflow.parentRunI
 @contextmanager
 def tracked_run(name: str, parameters: Mapping[str, object]) -> Iterator[str]:
     """Open an MLflow run and yield its id; it ends as FINISHED, FAILED or KILLED."""
+    check_mlflow()
     end_abandoned_runs()
     tags = {**origin(), **made_by()}
     run_id = own_run(tags[FLOW_RUN])

@@ -126,9 +126,15 @@ def log_dataset(run_id: str, dataset_dir: Path, context: str = "training") -> No
         schema=_schema_json(),
         profile=json.dumps(dataset_profile(manifest)),
     )
-    client = open_client()
-    client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", context)])])
-    client.set_tag(run_id, "data_set_digest", manifest.digest)
+    inputs = [DatasetInput(entity, [InputTag("mlflow.data.context", context)])]
+    open_client().log_inputs(run_id, inputs)
+    tag_run(run_id, dataset_tags(manifest))
+
+
+def dataset_tags(manifest: Manifest) -> dict[str, str]:
+    """Return the tags that say of a run or a version what it was trained on, and who built that."""
+    parts = (f"{name} {version}" for name, version in manifest.builder.items())
+    return {"data_set_digest": manifest.digest, "builder_version": ", ".join(parts)}
 
 
 def dataset_profile(manifest: Manifest) -> dict[str, int]:

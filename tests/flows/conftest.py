@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from service_harness import Services, start_services
 from workplace import SPLITS, Workplace, workplace, write_sources
@@ -38,7 +39,19 @@ def services(place: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Iter
     try:
         yield start_services(folder, place)
     finally:
-        Services(folder, place.variables | {"GRAPHMERT_SERVICES": str(folder)}).services("stop")
+        shell = place.variables | {"GRAPHMERT_SERVICES": str(folder)}
+        done = Services(folder, shell).services("stop")
+    assert done.returncode == 0, done.stderr
+    assert processes_with("GRAPHMERT_SERVICES", str(folder)) == []
+
+
+def processes_with(variable: str, value: str) -> list[psutil.Process]:
+    """Return the processes that have an environment variable with this value."""
+    return [
+        each
+        for each in psutil.process_iter(["environ"])
+        if (each.info["environ"] or {}).get(variable) == value
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -128,6 +128,8 @@ def test_killed_crashed_and_cancelled_runs_end_in_order_and_go_on_where_they_wer
     crashed = Training(services, toy, tmp_path / "crashed", FOR_EVER)
     wait_until(crashed.has_checkpoint)
     assert killed.run.info.status == "KILLED"  # the next flow has seen to it
+    done = services.command("prefect", "flow-run", "retry", killed.id)  # it goes on beside this
+    assert done.returncode == 0, done.stderr
     trainer = crashed.trainer()
     trainer.kill()
     wait_until(lambda: crashed.trainer() not in (None, trainer))
@@ -147,8 +149,6 @@ def test_killed_crashed_and_cancelled_runs_end_in_order_and_go_on_where_they_wer
     (task_run,) = services.post("task_runs/filter", flow_runs={"id": {"any_": [crashed.id]}})
     assert task_run["run_count"] == 2
 
-    done = services.command("prefect", "flow-run", "retry", killed.id)
-    assert done.returncode == 0, done.stderr
     wait_until(lambda: killed.state == "COMPLETED")
     assert (killed.run.info.run_id, killed.run.info.status) == (run_id, "FINISHED")
     assert killed.steps() == all_steps(2 * SOON + 1)

@@ -2,10 +2,12 @@
 
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from service_harness import Services, free_port
 from workplace import Workplace, workplace
 
 
@@ -99,10 +101,14 @@ def test_runs_and_versions_lead_back_to_data_and_flow_run(
 
 
 def test_what_the_builder_refuses_is_one_line_and_leaves_nothing(
-    place: Workplace, runs: list[str], client: MlflowClient
+    place: Workplace, services: Services, runs: list[str], client: MlflowClient
 ) -> None:
     before, num_runs = place.made, len(client.search_runs(["1"]))
-    done = place.run("--train", "path:no-such-folder", "--data_dir", "other", "--runs_dir", "more")
+    with_server = replace(
+        place, variables={**place.variables, "PREFECT_API_URL": services.prefect_url}
+    )
+    folders = ("--data_dir", "other", "--runs_dir", "more")
+    done = with_server.run("--train", "path:no-such-folder", *folders)
     assert_refused(done, "path:no-such-folder: no such folder")
     assert place.made == before
     assert len(client.search_runs(["1"])) == num_runs
@@ -123,8 +129,19 @@ def test_a_wrong_argument_is_one_line_and_leaves_nothing(
     assert place.made == {"sources"}
 
 
-def assert_refused(done: "subprocess.CompletedProcess[str]", said: str) -> None:
-    assert done.returncode == 2
+def test_an_mlflow_server_that_is_away_is_one_line_before_anything_is_built(
+    tmp_path: Path,
+) -> None:
+    place = workplace(tmp_path)
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    away = replace(place, variables={**place.variables, "MLFLOW_TRACKING_URI": nowhere})
+    done = away.run("--train", "path:sources/train")
+    assert_refused(done, f"MLFLOW_TRACKING_URI={nowhere}: MLflow does not answer", 69)
+    assert place.made == {"sources"}
+
+
+def assert_refused(done: "subprocess.CompletedProcess[str]", said: str, code: int = 2) -> None:
+    assert done.returncode == code
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert said in line

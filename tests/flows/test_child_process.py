@@ -146,6 +146,32 @@ def test_an_orphan_in_a_session_of_its_own_ends_too(module: Callable[[str], str]
     wait_until(lambda: not is_running(int(lines[0].split()[1])))
 
 
+# The supervisor with less patience than it has, over a tree that hears no SIGTERM.
+STUBBORN = TREE.replace("lambda *_: sys.exit(75)", "signal.SIG_IGN")
+IMPATIENT = """
+import sys
+from flows import supervisor
+supervisor.GRACE_S = 1
+sys.exit(supervisor.main(sys.argv[1:]))
+"""
+
+
+def test_what_hears_no_sigterm_is_killed_after_a_while() -> None:
+    tree = [sys.executable, "-c", STUBBORN]
+    supervisor = subprocess.Popen(
+        [sys.executable, "-c", IMPATIENT, str(os.getpid()), *tree],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert supervisor.stdout is not None
+    with supervisor.stdout as lines:
+        pids = [int(word) for word in lines.readline().split()[1:]]
+    assert len(pids) == 2
+    supervisor.terminate()
+    assert supervisor.wait(timeout=DEADLINE_S) == 128 + signal.SIGKILL
+    wait_until(lambda: not any(is_running(pid) for pid in pids))
+
+
 def test_a_time_limit_is_a_soft_end(module: Callable[[str], str]) -> None:
     lines: list[str] = []
     with pytest.raises(OutOfTime, match="small reached its time limit of 1 s") as caught:

@@ -14,6 +14,7 @@ from workplace import SPLITS, Workplace
 from flows.build_dataset import build
 from flows.child_process import CommandFailed
 from flows.dataset_request import DatasetRequest
+from flows.gpus import count_gpus
 from flows.prefect_plugin import with_full_name
 from flows.process_identity import identify
 from flows.service_process import read_service, start_service, stop_service, wait_until_ready
@@ -52,6 +53,15 @@ def test_the_prefect_run_shows_progress_sources_summary_and_where_the_report_is(
     assert all(f"path:{split}" in table for split in SPLITS)
     link, _summary = sorted(services.artifacts(flow_run, "markdown"), key=len)
     assert f"{deployed_run}/artifacts/data_set/statistics.html" in link
+
+
+@pytest.mark.skipif(count_gpus() > 0, reason="a GPU is here")
+def test_the_log_of_the_run_says_that_there_is_no_gpu(
+    services: Services, deployed_run: str
+) -> None:
+    flow_run = services.mlflow.get_run(deployed_run).data.tags["prefect.flow_run_id"]
+    lines = services.post("logs/filter", logs={"flow_run_id": {"any_": [flow_run]}})
+    assert "no GPU found: training runs on the CPU" in {line["message"] for line in lines}
 
 
 def test_added_sources_extend_the_data_set_and_the_champion(

@@ -8,6 +8,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from graph_builder.build_settings import builder_versions
 from graph_builder.dataset import open_dataset
 from graphmert.evaluation.report import EvaluationReport
 from graphmert.models.loading import load_model
@@ -154,6 +155,8 @@ def test_a_data_set_is_an_input_of_the_run_with_its_digest_and_columns(
     assert manifest.digest.startswith(data_input.dataset.digest)
     assert len(data_input.dataset.digest) == 36
     assert run.data.tags["data_set_digest"] == manifest.digest
+    version = run.data.tags["builder_version"]
+    assert version.startswith(f"graph_builder {builder_versions()['graph_builder']}, ")
     assert [(tag.key, tag.value) for tag in data_input.tags] == [
         ("mlflow.data.context", "training")
     ]
