@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol, TypeVar
 
 import pyarrow as pa
@@ -28,29 +29,47 @@ class WorkerDied(RuntimeError):
     """A worker process ended in the midst of its work, most often for want of memory."""
 
 
-def run_tasks(
-    function: Callable[[Task], Result], tasks: Sequence[Task], num_processes: int
-) -> Iterator[tuple[Task, Result]]:
-    """Yield each task with its result as soon as it is done; tasks start in the order given.
+@contextmanager
+def task_runner(num_processes: int) -> Iterator[RunTasks]:
+    """Yield what runs tasks, in the order given, on processes that stay until the end.
 
-    An exception of `function` ends the run; raises WorkerDied where a process was killed.
+    They start where they are first needed: each loads the libraries and the compiled code once.
+    Of what is yielded, raises WorkerDied where a process was killed.
     """
-    if min(num_processes, len(tasks)) <= 1:
-        with without_collection():
-            yield from ((task, function(task)) for task in tasks)
+    if num_processes <= 1:
+        yield _run_here
         return
     # Started anew rather than forked: the tokenizer's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    workers = min(num_processes, len(tasks))
-    with ProcessPoolExecutor(workers, context, initializer=_start_worker) as executor:
-        futures = {executor.submit(function, task): task for task in tasks}
+    with ProcessPoolExecutor(num_processes, context, initializer=_start_worker) as executor:
         try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BrokenProcessPool as error:
-            raise WorkerDied("a worker process was killed: is there enough memory?") from error
+            yield partial(_run_there, executor)
         finally:
             executor.shutdown(cancel_futures=True)
+
+
+def _run_here(
+    function: Callable[[Task], Result], tasks: Sequence[Task]
+) -> Iterator[tuple[Task, Result]]:
+    with without_collection():
+        yield from ((task, function(task)) for task in tasks)
+
+
+def _run_there(
+    executor: ProcessPoolExecutor, function: Callable[[Task], Result], tasks: Sequence[Task]
+) -> Iterator[tuple[Task, Result]]:
+    if len(tasks) <= 1:
+        yield from _run_here(function, tasks)
+        return
+    futures = {executor.submit(function, task): task for task in tasks}
+    try:
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool as error:
+        raise WorkerDied("a worker process was killed: is there enough memory?") from error
+    finally:
+        for future in futures:
+            future.cancel()
 
 
 def save_memory() -> None:
