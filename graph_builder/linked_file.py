@@ -146,12 +146,17 @@ def _lines(data: bytes, starts: Int32, ends: Int32) -> tuple[Int32, Int32]:
 
 def _triple_tables(triples: Sequence[Triple], names: Numbers) -> tuple[Array, Array, Int32]:
     """Return triples as keys and spans, and their sites."""
-    rows = np.array(
-        [(names[t[0]], t[1], names[t[2]], t[3], t[4], t[5], t[6], t[7]) for t in triples],
-        dtype=np.int32,
-    ).reshape(-1, 8)
+    rows = np.empty((len(triples), 8), dtype=np.int32)
+    heads, relations, tails, *others = zip(*triples, strict=True) if triples else [()] * 9
+    rows[:, 0], rows[:, 1], rows[:, 2] = _numbers(heads, names), relations, _numbers(tails, names)
+    for column, values in enumerate(others[:5], start=3):
+        rows[:, column] = np.fromiter(values, np.int32, len(triples))
     keys, spans = (np.ascontiguousarray(part) for part in (rows[:, :3], rows[:, 3:7]))
     return keys.view(KEY).ravel(), spans.view(SPANS).ravel(), rows[:, 7]
+
+
+def _numbers(texts: Sequence[str], numbers: Numbers) -> Int32:
+    return np.fromiter(map(numbers.__getitem__, texts), np.int32, len(texts))
 
 
 def _reference_table(references: Sequence[Reference], entities: Numbers) -> Array:
