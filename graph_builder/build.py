@@ -24,7 +24,7 @@ from graph_builder.progress import Amount, with_progress
 from graph_builder.source_report import SourceReport, joined
 from graph_builder.source_task import SourceTask, build_batch
 from graph_builder.sources import ResolvedSource
-from graph_builder.workers import RunTasks, save_memory, task_runner
+from graph_builder.workers import RunTasks, save_memory, task_runner, without_collection
 
 Say = Callable[[str], None]
 
@@ -52,6 +52,7 @@ def build_dataset(
     if plan.base is not None and not plan.is_extension:
         say(f"{settings.output}: other code, other settings or fewer sources: building it anew")
     with (
+        without_collection(),
         open_build_folder(settings.output) as folder,
         nullcontext(run) if run else task_runner(settings.num_processes) as run_tasks,
     ):

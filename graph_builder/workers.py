@@ -56,8 +56,7 @@ def task_runner(num_processes: int) -> Iterator[RunTasks]:
 def _run_here(
     function: Callable[[Task], Result], tasks: Sequence[Task]
 ) -> Iterator[tuple[Task, Result]]:
-    with without_collection():
-        yield from ((task, function(task)) for task in tasks)
+    yield from ((task, function(task)) for task in tasks)
 
 
 def _run_there(
@@ -131,7 +130,7 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Put off garbage collection: tasks make many objects and little garbage."""
+    """Put off garbage collection: a build makes many objects and little garbage."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
