@@ -33,7 +33,7 @@ from graph_builder.source_files import read_files
 from graph_builder.source_spec import parse_spec
 from graph_builder.sources import ResolvedSource, resolve
 from graph_builder.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
-from graph_builder.workers import run_tasks
+from graph_builder.workers import task_runner
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -118,15 +118,17 @@ def build(folder: Folder, num_processes: int) -> dict[str, float]:
     )
     stages: dict[str, float] = {}
 
-    def run(function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator:
-        started_at = cpu_s()
-        yield from run_tasks(function, tasks, num_processes)
-        stages[function.__name__] = cpu_s() - started_at
-
     started_at = cpu_s()
-    build_dataset(settings, run=run)
+    with task_runner(num_processes) as run_tasks:
+
+        def run(function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator:
+            started_at = cpu_s()
+            yield from run_tasks(function, tasks)
+            stages[function.__name__] = cpu_s() - started_at
+
+        build_dataset(settings, run=run)
     stages["the rest"] = cpu_s() - started_at - sum(stages.values())
-    return stages
+    return stages if num_processes == 1 else {}  # what others used is known at their end
 
 
 MEASURED: dict[str, Callable[[Folder], dict[str, float] | None]] = {

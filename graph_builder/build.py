@@ -9,8 +9,8 @@ it stopped, and gives what it would have given.
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 
 from graph_builder.assembly import Newcomer, assemble
 from graph_builder.build_folder import BuildFolder, check_output, open_build_folder
@@ -24,7 +24,7 @@ from graph_builder.progress import Amount, with_progress
 from graph_builder.source_report import SourceReport, joined
 from graph_builder.source_task import SourceTask, build_batch
 from graph_builder.sources import ResolvedSource
-from graph_builder.workers import RunTasks, run_tasks, save_memory
+from graph_builder.workers import RunTasks, save_memory, task_runner, without_collection
 
 Say = Callable[[str], None]
 
@@ -51,8 +51,11 @@ def build_dataset(
         return BuildSummary(plan.base, is_reused=True)
     if plan.base is not None and not plan.is_extension:
         say(f"{settings.output}: other code, other settings or fewer sources: building it anew")
-    run = run or partial(run_tasks, num_processes=settings.num_processes)
-    with open_build_folder(settings.output) as folder:
+    with (
+        without_collection(),
+        open_build_folder(settings.output) as folder,
+        nullcontext(run) if run else task_runner(settings.num_processes) as run_tasks,
+    ):
         tokenizer = make_tokenizer(plan, folder, say)
         made_by = plan.made_by(tokenizer.shard_format(settings.layout))
         keys = {shard.key(made_by): shard for shard in plan.shards}
@@ -63,12 +66,12 @@ def build_dataset(
             for key, shard in keys.items()
             if key in missing
         }
-        reports = _build_sources(tasks, run, say)
+        reports = _build_sources(tasks, run_tasks, say)
         newcomers = [
             Newcomer(keys[key], key, [task.windows_path for task in each], reports[key])
             for key, each in tasks.items()
         ]
-        manifest = assemble(plan, kept, newcomers, tokenizer, run)
+        manifest = assemble(plan, kept, newcomers, tokenizer, run_tasks)
     return BuildSummary(Dataset(settings.output, manifest), is_reused=False)
 
 

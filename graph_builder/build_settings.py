@@ -20,7 +20,6 @@ _LIBRARIES: Final = (
     "numpy",
     "pyarrow",
     "rensa",
-    "tiktoken",
     "tokenizers",
     "tree-sitter",
     "tree-sitter-python",

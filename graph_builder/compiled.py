@@ -18,9 +18,13 @@ _MODULES: Final = (
     "knowledge",
     "link_kernel",
     "link_tables",
+    "merge_kernel",
     "names",
     "record_kernel",
     "shingle_filter",
+    "text_kernel",
+    "text_numbers",
+    "word_table",
 )
 
 # Compiles functions that only compiled functions call: without a way in from Python, which takes

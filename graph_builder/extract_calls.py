@@ -5,11 +5,24 @@ from typing import Final
 from tree_sitter import Node
 
 from graph_builder.extract_bindings import Scope
-from graph_builder.extract_names import Written, elements, note_classes, unsplat, unwrap, written
+from graph_builder.extract_names import (
+    NAMES,
+    SPLATS,
+    Written,
+    elements,
+    note_classes,
+    unsplat,
+    unwrap,
+    written,
+)
+from graph_builder.extract_syntax import kinds
 from graph_builder.extract_walk import NameUse, PendingCall, Uses, Walk
 
 SPREAD: Final = -1  # slot of `*xs`
 UNKNOWN_SLOT: Final = -2  # a position after `*xs`
+_ARGUMENT_LISTS: Final = kinds("argument_list")
+_KEYWORDS: Final = kinds("keyword_argument")
+_COMMENTS: Final = kinds("comment")
 CLASS_TESTS: Final = frozenset({"isinstance", "issubclass"})  # the second argument is a class
 
 # Exceptions and warnings of Python 3.8 to 3.14 are types too, whichever version runs this.
@@ -122,7 +135,10 @@ def is_capwords(name: str) -> bool:
 
 
 def visit_call(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:
-    function, arguments = unwrap(unsplat(node.children[0])), node.children[-1]
+    children = node.children
+    function, arguments = children[0], children[-1]
+    if function.kind_id not in NAMES:
+        function = unwrap(unsplat(function))
     name = written(walk, function)
     if name is None:
         target = _called_type(walk, function, scope)
@@ -189,31 +205,33 @@ def _visit_arguments(
     walk: Walk, node: Node, scope: Scope, uses: Uses
 ) -> list[tuple[int | str, NameUse]]:
     """Visit the arguments of a call; return those that are a bare name or `receiver.x`."""
-    if node.type != "argument_list":
+    if node.kind_id not in _ARGUMENT_LISTS:
         walk.visit(node, scope, uses)
         return []
     passed: list[tuple[int | str, NameUse]] = []
-    position = 0
+    position, handlers = 0, walk.handlers
     for child in node.children:
-        kind = child.type
-        if child.kind_id not in walk.handlers:
-            position += child.is_named and kind != "comment"
+        kind = child.kind_id
+        if kind not in handlers:
+            position += child.is_named and kind not in _COMMENTS
             continue
         slot: int | str
         value = child
-        if kind == "keyword_argument":
+        if kind in _KEYWORDS:
             slot, value = walk.text(child.children[0]), child.children[-1]
-        elif kind == "list_splat":
+        elif kind in SPLATS:
             slot, value = SPREAD, child.children[-1]
             position = -(2**30)  # whatever follows has no known position
         else:
             slot = position if position >= 0 else UNKNOWN_SLOT
             position += 1
         walk.visit(value, scope, uses)
+        if not scope.is_flowing:
+            continue
         bare = unwrap(value)
-        if scope.is_flowing and bare.type in ("identifier", "attribute"):
+        if bare.kind_id in NAMES:
             used = walk.uses[-1]
-            if used[2:] == (bare.start_byte, bare.end_byte):
+            if used[3] == bare.end_byte and used[2] == bare.start_byte:
                 passed.append((slot, used))
     return passed
 

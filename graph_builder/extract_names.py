@@ -5,9 +5,15 @@ from typing import Final, NamedTuple
 from tree_sitter import Node
 
 from graph_builder.extract_bindings import Scope, Span
+from graph_builder.extract_syntax import kinds
 from graph_builder.extract_walk import DOTTED, Uses, Walk
 
-_GROUPS: Final = frozenset({"parenthesized_expression", "tuple_pattern"})
+IDENTIFIERS: Final = kinds("identifier")
+ATTRIBUTES: Final = kinds("attribute")
+NAMES: Final = IDENTIFIERS | ATTRIBUTES
+SPLATS: Final = kinds("list_splat")
+_GROUPS: Final = kinds("parenthesized_expression", "tuple_pattern")
+_QUOTES: Final = frozenset(b"'\"")
 CONSTANTS: Final = frozenset({"None", "True", "False"})
 
 
@@ -33,7 +39,7 @@ def is_group(node: Node) -> bool:
 
 def unwrap(node: Node) -> Node:
     """Return what is inside any parentheses around an expression or target."""
-    while node.type in _GROUPS and is_group(node):
+    while node.kind_id in _GROUPS and is_group(node):
         inner = elements(node)
         if len(inner) != 1:
             return node
@@ -43,19 +49,21 @@ def unwrap(node: Node) -> Node:
 
 def unsplat(node: Node) -> Node:
     """Return what is inside a `*`, which the grammar binds tighter than `.`, `[]` and `()`."""
-    return node.named_children[-1] if node.type == "list_splat" else node
+    return node.named_children[-1] if node.kind_id in SPLATS else node
 
 
 def written(walk: Walk, node: Node) -> Written | None:
     """Read `node` as a dotted name or attribute part; None: it is neither."""
-    kind = node.type
-    if kind != "attribute":
-        return Written(*walk.span(node), None) if kind == "identifier" else None
+    kind = node.kind_id
+    if kind not in ATTRIBUTES:
+        return Written(*walk.span(node), None) if kind in IDENTIFIERS else None
     start, end = node.start_byte, node.end_byte
     name = walk.slice(start, end)
-    if DOTTED(name) and name.partition(".")[0] not in CONSTANTS:
-        return Written(name, start, end, None)
-    return _unwound(walk, node)
+    is_dotted = walk.is_dotted.get(name)
+    if is_dotted is None:
+        is_dotted = bool(DOTTED(name)) and name.partition(".")[0] not in CONSTANTS
+        walk.is_dotted[name] = is_dotted
+    return Written(name, start, end, None) if is_dotted else _unwound(walk, node)
 
 
 def _unwound(walk: Walk, node: Node) -> Written:
@@ -106,6 +114,8 @@ def visit_attribute(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:
 def visit_string(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:
     """Visit the interpolations of an f-string or t-string."""
     start = node.start_byte
+    if walk.utf8[start] in _QUOTES:
+        return
     prefix = walk.utf8[start : start + 3].partition(b'"')[0].partition(b"'")[0]
     if any(letter in b"fFtT" for letter in prefix):
         walk.visit_children(node, scope, uses)

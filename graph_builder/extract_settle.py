@@ -1,5 +1,7 @@
 """What a walked file says once all its scopes are known."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from graph_builder.entities import (
@@ -29,7 +31,7 @@ def settle(walk: Walk, path: str, num_syntax_errors: int) -> FileFacts:
         module=walk.module,
         definitions=tuple(map(Definition._make, walk.definitions)),
         num_syntax_errors=num_syntax_errors,
-        triples=tuple(map(Triple._make, walk.triples)),
+        triples=tuple(map(partial(tuple.__new__, Triple), walk.triples)),
         statements=tuple(walk.statements),
         calls=tuple(calls),
         uses=tuple(_settle_uses(walk)),
@@ -79,18 +81,16 @@ def _settle_calls(walk: Walk) -> list[CallSite]:
     """Return the calls that other files may have a say in; state the rest."""
     sites: list[CallSite] = []
     for call in walk.calls:
-        target = call.target
-        if target is None and call.is_full:
-            target = _target(walk, call.scope, call.name)
-        head = call.scope.head
+        scope, name, start, end, is_full, passed, target = call
+        if target is None and is_full:
+            target = _target(walk, scope, name)
+        head = scope.head
         if target:
-            passed = (_argument(walk, slot, used) for slot, used in call.arguments)
-            arguments = tuple(argument for argument in passed if argument is not None)
-            sites.append(CallSite(*head, call.name, call.start, call.end, target, arguments))
+            arguments = _arguments(walk, passed) if passed else ()
+            sites.append(CallSite(*head, name, start, end, target, arguments))
         else:
             relation, is_guess = _local_relation(call)
-            span = (call.start, call.end, call.start)
-            row = (head[0], relation, call.name, head[1], head[2], *span, is_guess)
+            row = (head[0], relation, name, head[1], head[2], start, end, start, is_guess)
             walk.triples.append(row)
     return sites
 
@@ -108,9 +108,14 @@ def _local_relation(call: PendingCall) -> tuple[int, bool]:
     return (INSTANTIATES if is_class else CALLS), is_class
 
 
-def _argument(walk: Walk, slot: int | str, used: NameUse) -> Argument | None:
-    source = None if slot == UNKNOWN_SLOT else _source(walk, used)
-    return None if source is None or source[0] != used[1] else Argument(slot, *source)
+def _arguments(walk: Walk, passed: Sequence[tuple[int | str, NameUse]]) -> tuple[Argument, ...]:
+    """Return what of a call's arguments flows as it is written."""
+    found: list[Argument] = []
+    for slot, used in passed:
+        source = None if slot == UNKNOWN_SLOT else _source(walk, used)
+        if source is not None and source[0] == used[1]:
+            found.append(Argument(slot, *source))
+    return tuple(found)
 
 
 def _source(walk: Walk, used: NameUse) -> Span | None:
@@ -153,10 +158,11 @@ def _settle_flows(walk: Walk) -> None:
 def _settle_uses(walk: Walk) -> list[Use]:
     found: list[tuple[int, int, str, str]] = list(walk.import_uses)
     for scope, name, start, end in walk.uses:
-        target = _target(walk, scope, name)
+        targets = scope.targets
+        target = targets[name] if name in targets else _target(walk, scope, name)
         if target is not None:
             found.append((start, end, name, target))
-    return list(map(Use._make, found))
+    return list(map(partial(tuple.__new__, Use), found))
 
 
 def _class_uses(walk: Walk) -> list[str]:

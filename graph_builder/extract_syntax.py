@@ -36,6 +36,11 @@ def named_kinds() -> Iterator[tuple[int, str]]:
     yield ERROR_KIND, "ERROR"
 
 
+def kinds(*names: str) -> frozenset[int]:
+    """Return the numbers of kinds of node: a number is read in half the time of a name."""
+    return frozenset(kind for kind, name in named_kinds() if name in names)
+
+
 def parse(utf8: bytes) -> Tree:
     """Return the syntax tree of UTF-8 source; what does not parse is in its ERROR nodes."""
     return _parser().parse(utf8)

@@ -70,6 +70,7 @@ class Walk:
         self.star_imports: list[str] = []
         # First byte of a dotted name with space in it: the end of each of its parts.
         self.part_ends: dict[int, list[int]] = {}
+        self.is_dotted: dict[str, bool] = {}  # of an attribute as written: is it a dotted name
 
     def scope(
         self, kind: ScopeKind, parent: Scope, head: Span, definition: int, is_flowing: bool

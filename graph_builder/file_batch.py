@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from graph_builder.entities import FileFacts
 from graph_builder.errors import UserError
 from graph_builder.modules import module_name
-from graph_builder.parsed_cache import Outcome, Rejection, load_outline, load_parsed, save_parsed
+from graph_builder.parsed_cache import Outcome, Rejection, parsed_cache
 from graph_builder.parsed_files import parse_files
 from graph_builder.progress import Amount
 from graph_builder.source_files import SourceFiles, package_files, printable, read_files
@@ -41,11 +41,11 @@ class FileSet:
     packages: frozenset[str]  # the `__init__.py` files there
     cache: Path  # folder of parsed files, for these versions of the builder
 
-    def entry(self, file: BatchFile) -> Path:
-        """Return the path of a file's entry in the cache."""
+    @staticmethod
+    def key(file: BatchFile) -> bytes:
+        """Return what the entry of a file in the cache is called."""
         what = "\0".join([file.path, file.module, file.sha256])
-        name = hashlib.sha256(os.fsencode(what)).hexdigest()
-        return self.cache / name[:2] / name
+        return hashlib.sha256(os.fsencode(what)).digest()[:16]
 
 
 @dataclass(frozen=True)
@@ -89,14 +89,17 @@ def file_batches(source: ResolvedSource, cache: Path) -> list[FileBatch]:
 
 def parse_batch(batch: FileBatch) -> None:
     """Parse those files of a batch that the cache does not have."""
-    new = [file for file in batch.files if not batch.all.entry(file).exists()]
-    _parse(batch.all, new)
+    cache = parsed_cache(batch.all.cache)
+    cache.look_again()
+    _parse(batch.all, [file for file in batch.files if batch.all.key(file) not in cache])
 
 
 def outlines(files: FileSet) -> Iterator[FileFacts]:
     """Yield what other files need to know of each file of a source that could be parsed."""
+    cache = parsed_cache(files.cache)
+    cache.look_again()
     for file in files.files:
-        outcome = load_outline(files.entry(file))
+        outcome = cache.load_outline(files.key(file))
         if outcome is None:
             outcome = _parse(files, [file])[file.path]
         if isinstance(outcome, FileFacts):
@@ -105,7 +108,9 @@ def outlines(files: FileSet) -> Iterator[FileFacts]:
 
 def parsed(batch: FileBatch) -> dict[str, Outcome]:
     """Return all that the files of a batch say, by path."""
-    outcomes = {file.path: load_parsed(batch.all.entry(file)) for file in batch.files}
+    cache = parsed_cache(batch.all.cache)
+    cache.look_again()
+    outcomes = {file.path: cache.load_parsed(batch.all.key(file)) for file in batch.files}
     missing = [file for file in batch.files if outcomes[file.path] is None]
     parsed_now = _parse(batch.all, missing)
     return {path: outcome or parsed_now[path] for path, outcome in outcomes.items()}
@@ -122,10 +127,8 @@ def _parse(files: FileSet, chosen: Sequence[BatchFile]) -> dict[str, Outcome]:
     parsed = parse_files(found.texts, files.packages)
     facts = {each.path: each for each in parsed.facts}
     reasons = {path: Rejection(*why) for path, *why in (*found.rejected, *parsed.rejected)}
-    outcomes: dict[str, Outcome] = {}
-    for file in chosen:
-        outcomes[file.path] = facts.get(file.path) or reasons[printable(file.path)]
-        save_parsed(files.entry(file), outcomes[file.path])
+    outcomes = {file.path: facts.get(file.path) or reasons[printable(file.path)] for file in chosen}
+    parsed_cache(files.cache).save({files.key(file): outcomes[file.path] for file in chosen})
     return outcomes
 
 

@@ -20,6 +20,7 @@ from graph_builder.record import Int32
 from graph_builder.repository import Repository
 from graph_builder.source_text import SourceText
 from graph_builder.spelling import spell_names
+from graph_builder.text_numbers import TextNumbers
 from graph_builder.tokenizer import encode, encode_names
 
 
@@ -40,7 +41,7 @@ def link_input(
     layout: ChainLayout,
 ) -> LinkInput:
     """Return the tables of `files` (by path), in the order of their paths."""
-    numbering = Numbering(Numbers(), Numbers(), Numbers())
+    numbering = Numbering(TextNumbers(), Numbers(), Numbers())
     lengths = _name_lengths(tokenizer, repository, files)
     linked = []
     for path in sorted(files):

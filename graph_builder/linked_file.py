@@ -10,15 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from graph_builder.entities import Definition, Reference, Triple
-from graph_builder.link_tables import KEY, REFERENCE, SPANS, TOKEN, WINDOW, WORD, Array, columns
-from graph_builder.names import Numbers, overlaps, word_spans, words_of
+from graph_builder.link_tables import KEY, REFERENCE, SPANS, WINDOW, Array, columns
+from graph_builder.names import Numbers, word_spans
 from graph_builder.record import Int32
 from graph_builder.repository import Repository
 from graph_builder.source_text import SourceText
+from graph_builder.text_kernel import text_tables
+from graph_builder.text_numbers import TextNumbers
 from graph_builder.tokenizer import EncodedFile
 from graph_builder.windows import file_windows
 
-_DOT = ord(".")
 _WHITE_SPACE = np.isin(np.arange(256), list(b" \t\n\v\f\r"))
 
 
@@ -26,7 +27,7 @@ _WHITE_SPACE = np.isin(np.arange(256), list(b" \t\n\v\f\r"))
 class Numbering:
     """The numbers of what several files share while they are linked."""
 
-    texts: Numbers
+    texts: TextNumbers
     names: Numbers
     entities: Numbers
 
@@ -85,7 +86,7 @@ def linked_file(
         start=starts,
         end=ends,
         num_name_tokens=[window.num_name_tokens for window in found],
-        name_text=[numbering.texts[names[owner]] for owner in owners],
+        name_text=numbering.texts.of_texts([names[owner] for owner in owners]),
         name=[numbering.names[names[owner]] for owner in owners],
         first_word=np.searchsorted(words["end_token"], first_tokens, side="right"),
         end_word=np.searchsorted(words["first_token"], end_tokens),
@@ -110,30 +111,19 @@ def linked_file(
     )
 
 
-def _text_tables(source: SourceText, encoded: EncodedFile, texts: Numbers) -> tuple[Array, Array]:
+def _text_tables(
+    source: SourceText, encoded: EncodedFile, texts: TextNumbers
+) -> tuple[Array, Array]:
     """Return the tokens and the words of a file."""
-    char_starts, char_ends = word_spans(source.text)
-    numbers = list(map(texts.__getitem__, words_of(source.text)))
-    starts, ends = source.char_to_file(char_starts), source.char_to_file(char_ends)
-    found = overlaps(starts, ends, encoded.starts, encoded.ends)
-    data = np.frombuffer(source.data, dtype=np.uint8)
-    is_dotted = np.zeros(len(starts), dtype=np.bool_)
-    is_dotted[:-1] = (starts[1:] - ends[:-1] == 1) & (data[ends[:-1]] == _DOT)
-    tokens = columns(
-        TOKEN,
-        id=encoded.ids,
-        start=encoded.starts,
-        end=encoded.ends,
-        first_word=found.first_words,
-        end_word=found.end_words,
-    )
-    words = columns(
-        WORD,
-        text=numbers,
-        start=starts,
-        first_token=found.first_tokens,
-        end_token=found.end_tokens,
-        is_dotted=is_dotted,
+    starts, ends = word_spans(source.text)
+    tokens, words = text_tables(
+        np.frombuffer(source.data, dtype=np.uint8),
+        encoded.ids,
+        encoded.starts,
+        encoded.ends,
+        texts.of_spans(source.utf8, starts, ends),
+        source.file_offsets(starts),
+        source.file_offsets(ends),
     )
     return tokens, words
 
@@ -156,12 +146,17 @@ def _lines(data: bytes, starts: Int32, ends: Int32) -> tuple[Int32, Int32]:
 
 def _triple_tables(triples: Sequence[Triple], names: Numbers) -> tuple[Array, Array, Int32]:
     """Return triples as keys and spans, and their sites."""
-    rows = np.array(
-        [(names[t[0]], t[1], names[t[2]], t[3], t[4], t[5], t[6], t[7]) for t in triples],
-        dtype=np.int32,
-    ).reshape(-1, 8)
+    rows = np.empty((len(triples), 8), dtype=np.int32)
+    heads, relations, tails, *others = zip(*triples, strict=True) if triples else [()] * 9
+    rows[:, 0], rows[:, 1], rows[:, 2] = _numbers(heads, names), relations, _numbers(tails, names)
+    for column, values in enumerate(others[:5], start=3):
+        rows[:, column] = np.fromiter(values, np.int32, len(triples))
     keys, spans = (np.ascontiguousarray(part) for part in (rows[:, :3], rows[:, 3:7]))
     return keys.view(KEY).ravel(), spans.view(SPANS).ravel(), rows[:, 7]
+
+
+def _numbers(texts: Sequence[str], numbers: Numbers) -> Int32:
+    return np.fromiter(map(numbers.__getitem__, texts), np.int32, len(texts))
 
 
 def _reference_table(references: Sequence[Reference], entities: Numbers) -> Array:

@@ -4,7 +4,6 @@ A word is a maximal run of identifier characters, wherever it stands: code, stri
 alike.
 """
 
-import re
 from typing import NamedTuple
 
 import numpy as np
@@ -13,8 +12,8 @@ import numpy.typing as npt
 from graph_builder.compiled import kept
 from graph_builder.link_tables import Array
 from graph_builder.record import Int32
+from graph_builder.text_kernel import spans_of_words
 
-_ASCII_WORDS = re.compile(r"[A-Za-z0-9_]+")
 _ASCII_WORD = np.array([chr(i).isidentifier() or chr(i).isdigit() for i in range(128)])
 
 
@@ -57,23 +56,10 @@ def _num_up_to(values: Array, limits: Array, shift: int) -> Array:
     return found
 
 
-def words_of(text: str) -> list[str]:
-    """Return the words of `text`, those of `word_spans`."""
-    if text.isascii():
-        return _ASCII_WORDS.findall(text)
-    spans = zip(*(offsets.tolist() for offsets in word_spans(text)), strict=True)
-    return [text[start:end] for start, end in spans]
-
-
 def word_spans(text: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the first character, and one past the last, of each word of `text`."""
-    if text.isascii():
-        is_word = _ASCII_WORD[np.frombuffer(text.encode(), dtype=np.uint8)]
-    else:
-        code_points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
-        is_word = _ASCII_WORD[np.minimum(code_points, 127)]  # 127 is no identifier character
-        others = np.unique(code_points[code_points > 127])
-        continues = [f"a{chr(code_point)}".isidentifier() for code_point in others]
-        is_word = is_word | np.isin(code_points, others[np.array(continues)])
-    steps = np.flatnonzero(np.diff(is_word, prepend=False, append=False))
-    return steps[::2], steps[1::2]
+    """Return the first byte (UTF-8), and one past the last, of each word of `text`."""
+    others = [] if text.isascii() else sorted(c for c in set(text) if c > "\x7f")
+    code_points = [ord(character) for character in others if f"a{character}".isidentifier()]
+    data = np.frombuffer(text.encode(), dtype=np.uint8)
+    starts, ends = spans_of_words(data, _ASCII_WORD, np.array(code_points, dtype=np.int64))
+    return starts, ends

@@ -66,12 +66,16 @@ class Repository:
         """Return all triples that the file states, in the order of their sites."""
         at = self._at[path]
         found = list(self.files[at].triples)
+        relations: dict[tuple[str, str], tuple[int, bool]] = {}
         for call in self.files[at].calls:
-            entity = self._resolver.resolve(at, call.target)
-            relation, is_guess = self._relation(call, entity)
-            span = call.head_start, call.head_end, call.start, call.end, call.start
-            found.append(Triple(call.head, relation, call.callee, *span, is_guess))
-            if call.arguments and entity is not None:
+            head, head_start, head_end, callee, start, end, target, arguments = call
+            entity = self._resolver.resolve(at, target)
+            known = relations.get((target, callee))
+            if known is None:
+                known = relations[target, callee] = self._relation(call, entity)
+            span = head_start, head_end, start, end, start
+            found.append(Triple(head, known[0], callee, *span, known[1]))
+            if arguments and entity is not None:
                 found.extend(triple for triple, _ in self._passed(at, call, entity))
         found.sort(key=_IN_ORDER)
         return found

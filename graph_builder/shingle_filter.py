@@ -54,13 +54,23 @@ def _note(tokens: Array, bounds: Array, width: int, is_known: Array) -> None:
 @kept
 def _may_have(tokens: Array, bounds: Array, width: int, is_known: Array, share: float) -> Array:
     may_have = np.zeros(bounds.size - 1, dtype=np.bool_)
+    longest, size = 1, 2
     for window in range(bounds.size - 1):
-        shingles = _shingles(tokens[bounds[window] : bounds[window + 1]], width)
+        longest = max(longest, bounds[window + 1] - bounds[window])
+    while size < 2 * longest:
+        size *= 2
+    # The different runs of a window by hash: at each place, the run and the window that it is of.
+    runs, windows = np.empty(size, dtype=np.int64), np.full(size, -1, dtype=np.int32)
+    for window in range(bounds.size - 1):
         num, num_known = 0, 0
-        for at in range(shingles.size):
-            if at == 0 or shingles[at] != shingles[at - 1]:
+        for shingle in _shingles(tokens[bounds[window] : bounds[window + 1]], width):
+            place = shingle & (size - 1)
+            while windows[place] == window and runs[place] != shingle:
+                place = (place + 1) & (size - 1)
+            if windows[place] != window:
+                windows[place], runs[place] = window, shingle
                 num += 1
-                num_known += is_known[shingles[at] >> (63 - _HASH_BITS)]
+                num_known += is_known[shingle >> (63 - _HASH_BITS)]
         # One more: two runs of a window may have the same hash.
         may_have[window] = num_known + 1 >= share * num
     return may_have
@@ -68,7 +78,7 @@ def _may_have(tokens: Array, bounds: Array, width: int, is_known: Array, share: 
 
 @inner
 def _shingles(tokens: Array, width: int) -> Array:
-    """Return a hash of every run of `width` tokens, sorted; of the whole where it is shorter."""
+    """Return a hash of every run of `width` tokens; of the whole where it is shorter."""
     num = max(tokens.size - width, 0) + 1
     hashes = np.empty(num, dtype=np.int64)
     for start in range(num):
@@ -77,5 +87,4 @@ def _shingles(tokens: Array, width: int) -> Array:
             hashed = ((hashed ^ tokens[at]) * _PRIME) & _BITS_63
             hashed ^= hashed >> 29
         hashes[start] = hashed
-    hashes.sort()
     return hashes

@@ -71,13 +71,6 @@ class SourceText:
             return self._utf8_table[offsets]
         return offsets + self.utf8_shift
 
-    def char_to_file(self, char_offsets: Sequence[int] | Offsets) -> Offsets:
-        """Return the file's byte offsets of `char_offsets` (0 .. len(text))."""
-        offsets = np.asarray(char_offsets, dtype=np.int64)
-        if self.is_utf8 and len(self.text) == len(self.utf8):
-            return offsets + (len(self.data) - len(self.utf8))
-        return self._char_table[offsets]
-
     @cached_property
     def _utf8_lengths(self) -> Offsets:
         """Bytes of each character in UTF-8."""

@@ -6,13 +6,14 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from graph_builder.link_tables import LEAF, NAME, Array, columns
-from graph_builder.names import Numbers, overlaps, word_spans, words_of
+from graph_builder.names import overlaps, word_spans
 from graph_builder.record import Int32
+from graph_builder.text_numbers import TextNumbers
 from graph_builder.tokenizer import encode_names, token_bytes
 
 
 def spell_names(
-    tokenizer: Tokenizer, names: Sequence[str], texts: Numbers, max_leaves: int
+    tokenizer: Tokenizer, names: Sequence[str], texts: TextNumbers, max_leaves: int
 ) -> dict[str, Array]:
     """Spell `names` as they would be in the midst of a line, after a space: the tables of names.
 
@@ -41,7 +42,7 @@ def spell_names(
     return {
         "names": name_table,
         "name_bytes": np.frombuffer(b"".join(data), dtype=np.uint8),
-        "parts": np.array([texts[part] for name in names for part in name.split(".")], np.int32),
+        "parts": texts.of_texts([part for name in names for part in name.split(".")]),
         "name_tokens": token_ids,
         "leaves": columns(LEAF, id=leaf_ids, first_word=first_words, end_word=end_words),
         "leaf_words": word_texts,
@@ -85,29 +86,21 @@ def _leaf_ids(
 
 
 def _leaf_words(
-    tokenizer: Tokenizer, names: Sequence[str], leaf_ids: Int32, texts: Numbers
+    tokenizer: Tokenizer, names: Sequence[str], leaf_ids: Int32, texts: TextNumbers
 ) -> tuple[Int32, Int32, Int32]:
     """Return the texts of all words, and those that each leaf overlaps: first, and one past."""
     line = "".join(f" {name}" for name in names)
     starts, ends = word_spans(line)
-    word_texts = np.array([texts[word] for word in words_of(line)], dtype=np.int32)
+    word_texts = texts.of_spans(line.encode(), starts, ends)
     # The space before a name that is one word belongs to the word, where it is a leaf of its own.
-    bounds = np.cumsum([0, *(1 + len(name) for name in names)])
+    lengths = map(len, names) if line.isascii() else (len(name.encode()) for name in names)
+    bounds = np.cumsum([0, *(1 + length for length in lengths)])
     at = np.searchsorted(bounds, starts, side="right") - 1
     is_name = (starts == bounds[at] + 1) & (ends == bounds[at + 1])
     leaf_ends = np.cumsum(token_bytes(tokenizer)[leaf_ids], dtype=np.int64)
     leaf_starts = leaf_ends - token_bytes(tokenizer)[leaf_ids]
-    word_bytes = _utf8_offsets(line, starts - is_name), _utf8_offsets(line, ends)
-    found = overlaps(*word_bytes, leaf_starts, leaf_ends)
+    found = overlaps(starts - is_name, ends, leaf_starts, leaf_ends)
     return word_texts, found.first_words, found.end_words
-
-
-def _utf8_offsets(text: str, offsets: np.ndarray) -> np.ndarray:
-    if text.isascii():
-        return offsets
-    lengths = [len(character.encode()) for character in text]
-    table: np.ndarray = np.cumsum([0, *lengths])
-    return table[offsets]
 
 
 def _bounds(lengths: Iterable[int]) -> Int32:

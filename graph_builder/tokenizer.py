@@ -129,9 +129,13 @@ def encode(tokenizer: Tokenizer, source: SourceText) -> EncodedFile:
         ids = fast.encode(source.text)
     else:
         ids = np.array(_encode(tokenizer, [source.text])[0], dtype=np.int32)
-    utf8_ends = np.cumsum(token_bytes(tokenizer)[ids], dtype=np.int64)
-    assert len(source.utf8) == (utf8_ends[-1] if len(ids) else 0)
-    bounds = source.file_offsets(np.concatenate([[0], utf8_ends])).astype(np.int32)
+    bounds = np.zeros(len(ids) + 1, dtype=np.int32)
+    np.cumsum(token_bytes(tokenizer)[ids], out=bounds[1:])
+    assert len(source.utf8) == bounds[-1]
+    if source.utf8_shift is None:
+        bounds = source.file_offsets(bounds.astype(np.int64)).astype(np.int32)
+    elif source.utf8_shift:
+        bounds += source.utf8_shift
     return EncodedFile(ids, bounds[:-1], bounds[1:])
 
 

@@ -7,6 +7,7 @@ before it. A segment longer than a window continues in further windows, cut at l
 is near, and every token of the file is in exactly one window.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -53,11 +54,11 @@ def file_windows(
     last. All windows but the first ones of functions open with (the start of) that name.
     """
     line_ends = _tokens_that_end_lines(data, encoded)
+    segments = _token_segments(data, encoded, definitions)
     windows = []
-    for segment in _token_segments(data, encoded, definitions):
+    for segment, code_end in zip(segments, _code_ends(data, encoded, segments), strict=True):
         name_length = min(name_lengths[segment.owner], num_tokens // MAX_NAME_SHARE)
         is_function = segment.owner != MODULE and definitions[segment.owner].kind == "function"
-        code_end = _code_end(data, encoded, segment)
         first = segment.start
         while first < segment.end:
             has_name = first > segment.start or not is_function
@@ -131,27 +132,30 @@ def _join_leading_space(
     return [Segment(second.owner, 0, second.end), *segments[2:]]
 
 
-def _tokens_that_end_lines(data: bytes, encoded: EncodedFile) -> np.ndarray:
+def _tokens_that_end_lines(data: bytes, encoded: EncodedFile) -> list[int]:
     """Return, sorted, one past the index of each token with a line feed in it."""
     line_feeds = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n"))
-    return np.searchsorted(encoded.ends, line_feeds, side="right") + 1
+    tokens: list[int] = (np.searchsorted(encoded.ends, line_feeds, side="right") + 1).tolist()
+    return tokens
 
 
-def _code_end(data: bytes, encoded: EncodedFile, segment: Segment) -> int:
-    """Return one past the last token of a segment that is not all white space."""
-    start, end = encoded.starts[segment.start], encoded.ends[segment.end - 1]
-    code = data[start:end].rstrip()
-    return int(np.searchsorted(encoded.ends, start + len(code), side="left")) + 1
+def _code_ends(data: bytes, encoded: EncodedFile, segments: Sequence[Segment]) -> list[int]:
+    """Return, of each segment, one past its last token that is not all white space."""
+    starts = encoded.starts[[segment.start for segment in segments]].tolist()
+    ends = encoded.ends[[segment.end - 1 for segment in segments]].tolist()
+    code = [start + len(data[start:end].rstrip()) for start, end in zip(starts, ends, strict=True)]
+    tokens: list[int] = (np.searchsorted(encoded.ends, code, side="left") + 1).tolist()
+    return tokens
 
 
-def _cut(first: int, end: int, code_end: int, num_tokens: int, line_ends: np.ndarray) -> int:
+def _cut(first: int, end: int, code_end: int, num_tokens: int, line_ends: list[int]) -> int:
     """Return where the window from `first` ends: at a line end, if one is near the limit."""
     limit = first + num_tokens
     if limit >= end:
         return end
     if first + 1 < code_end <= limit:  # leave some code for the window that the rest overflows to
         limit = code_end - 1
-    last_line = int(np.searchsorted(line_ends, limit, side="right")) - 1
+    last_line = bisect_right(line_ends, limit) - 1
     if last_line >= 0 and line_ends[last_line] > max(first, limit - num_tokens // MAX_LINE_SLACK):
-        return int(line_ends[last_line])
+        return line_ends[last_line]
     return limit

@@ -90,10 +90,10 @@ def _word_ids(
 
 def file_words(source: SourceText, encoded: EncodedFile) -> FileWords:
     """Find the words of a file and the tokens that spell them."""
-    char_starts, char_ends = word_spans(source.text)
-    spans = zip(char_starts.tolist(), char_ends.tolist(), strict=True)
-    texts = [source.text[start:end] for start, end in spans]
-    starts, ends = source.char_to_file(char_starts), source.char_to_file(char_ends)
+    utf8_starts, utf8_ends = word_spans(source.text)
+    spans = zip(utf8_starts.tolist(), utf8_ends.tolist(), strict=True)
+    texts = [source.utf8[start:end].decode() for start, end in spans]
+    starts, ends = source.file_offsets(utf8_starts), source.file_offsets(utf8_ends)
     positions: defaultdict[str, list[int]] = defaultdict(list)
     for index, text in enumerate(texts):
         positions[text].append(index)

@@ -62,7 +62,7 @@ class Spellings:
         text = f" {name}"
         bounds = list(accumulate((self._token_bytes[token_id] for token_id in ids), initial=0))
         spans = [
-            (text[start:end], len(text[:start].encode()), len(text[:end].encode()))
+            (text.encode()[start:end].decode(), start, end)
             for start, end in zip(*word_spans(text), strict=True)
         ]
         return tuple(

@@ -212,7 +212,7 @@ def test_a_killed_build_goes_on(
 
 
 @pytest.mark.parametrize(
-    "trace", ["cache/parsed/*/*/*", "data/.building/*.arrow", "data/shards/*/*.parquet"]
+    "trace", ["cache/parsed/*/*.pack", "data/.building/*.arrow", "data/shards/*/*.parquet"]
 )
 def test_a_build_killed_at_its_work_goes_on(built: Path, tmp_path: Path, trace: str) -> None:
     """Kill -9 as soon as a first file of one kind is there: parsed, linked, in its place."""
@@ -264,13 +264,17 @@ def test_only_a_changed_file_is_parsed(copied: Path, parsed_paths: list[str]) ->
     assert len(parsed_paths) == num_files
 
 
-def test_a_damaged_entry_is_parsed_again(copied: Path, parsed_paths: list[str]) -> None:
+@pytest.mark.parametrize("kept", [0, 5, -9])
+def test_what_is_damaged_is_parsed_again(copied: Path, parsed_paths: list[str], kept: int) -> None:
+    """All files of a pack without its index; of one that lacks its end, the last."""
+    before = contents(copied / "data")
+    counts = {source.num_files for source in open_dataset(copied / "data").manifest.sources}
     shutil.rmtree(copied / "data")
-    entries = [path for path in (copied / "cache" / "parsed").rglob("*") if path.is_file()]
-    for entry, damage in zip(entries, (b"", b"short", entries[2].read_bytes()[:-9]), strict=False):
-        entry.write_bytes(damage)
+    pack, *_ = (copied / "cache" / "parsed").rglob("*.pack")
+    pack.write_bytes(pack.read_bytes()[:kept])
     build_dataset(settings(copied))
-    assert len(parsed_paths) == 3
+    assert len(parsed_paths) in (counts if kept >= 0 else {1})
+    assert contents(copied / "data") == before
 
 
 def test_files_are_cut_into_batches_by_their_bytes_alone(

@@ -23,14 +23,15 @@ from graph_builder.windows import Window
 
 
 def slow_words(text: str) -> list[tuple[int, int]]:
-    """Grow a word character by character."""
-    spans, start = [], None
-    for at, character in enumerate(text + " "):
+    """Grow a word character by character; return the first byte of each, and one past the last."""
+    spans, start, at = [], None, 0
+    for character in text + " ":
         if f"a{character}".isidentifier():
             start = at if start is None else start
         elif start is not None:
             spans.append((start, at))
             start = None
+        at += len(character.encode())
     return spans
 
 
@@ -39,10 +40,9 @@ def slow_root_words(source: SourceText, encoded: EncodedFile, token: int) -> set
     start, end = encoded.starts[token], encoded.ends[token]
     shift = len(source.data) - len(source.utf8)
     return {
-        source.text[first:last]
+        source.utf8[first:last].decode()
         for first, last in slow_words(source.text)
-        if shift + len(source.text[:first].encode()) < end
-        and shift + len(source.text[:last].encode()) > start
+        if shift + first < end and shift + last > start
     }
 
 

@@ -34,11 +34,10 @@ def test_every_offset_leads_back_to_the_file(encoding: str, text: str) -> None:
     data = declared(encoding, text)
     source = decode_source(data)
     assert source.utf8.decode() == source.text == data.decode(encoding)
-    chars = source.char_to_file(range(len(source.text) + 1))
+    starts = [len(source.text[:index].encode()) for index in range(len(source.text) + 1)]
+    chars = source.file_offsets(starts)
     assert chars[-1] == len(data)
     assert (np.diff(chars) > 0).all()
-    starts = [len(source.text[:index].encode()) for index in range(len(source.text) + 1)]
-    assert source.file_offsets(starts).tolist() == chars.tolist()
     if encoding != "iso2022_jp":  # whose characters mean something else without their escapes
         for index, char in enumerate(source.text):
             piece = data[chars[index] : chars[index + 1]]

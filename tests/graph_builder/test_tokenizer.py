@@ -14,6 +14,7 @@ from transformers import AutoTokenizer
 
 from graph_builder.errors import UserError
 from graph_builder.fast_encoder import fast_encoder
+from graph_builder.merge_kernel import MAX_KEPT_WORDS
 from graph_builder.source_text import SourceText, decode_source
 from graph_builder.tokenizer import (
     SPECIAL_TOKENS,
@@ -125,7 +126,7 @@ def test_long_runs_of_white_space_are_encoded_as_the_library_does(tokenizer: Tok
 
 
 def test_a_token_that_its_bytes_do_not_encode_to_is_never_made(tmp_path: Path) -> None:
-    """`bc` is merged first, so that `ab` and `c` never meet: only tiktoken would make `abc`."""
+    """`bc` is merged first, so that `ab` and `c` never meet, though `abc` is a token."""
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     merges = [("b", "c"), ("a", "b"), ("ab", "c")]
     tokens = [*SPECIAL_TOKENS, *letters, *("".join(pair) for pair in merges)]
@@ -137,6 +138,15 @@ def test_a_token_that_its_bytes_do_not_encode_to_is_never_made(tmp_path: Path) -
     for text in ("abc", "xabcabc ab", "bcabc"):
         source = SourceText(text.encode(), text, text.encode(), "utf-8")
         assert encode(loaded, source).ids.tolist() == loaded.encode(text).ids
+
+
+def test_words_that_find_no_room_are_encoded_as_the_others(tokenizer: Tokenizer) -> None:
+    """More different words than are remembered, the first ones again at the end."""
+    words = " ".join(f"x{number:x}" for number in range(MAX_KEPT_WORDS + 100))
+    text = f"{words} {words[:2000]}"
+    source = SourceText(text.encode(), text, text.encode(), "utf-8")
+    expected = tokenizer.encode(text, add_special_tokens=False).ids
+    assert encode(tokenizer, source).ids.tolist() == expected
 
 
 def test_real_files_are_encoded_as_the_library_does(

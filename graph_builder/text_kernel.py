@@ -1,0 +1,88 @@
+"""The words and tokens of a text, compiled: where words are, and which tokens share their bytes."""
+
+import numpy as np
+
+from graph_builder.compiled import inner, kept
+from graph_builder.link_tables import TOKEN, WORD, Array, Number
+
+_DOT = ord(".")
+_LEAD = 0xC0  # the first byte of a character outside ASCII is this or more, others are less
+
+
+@kept
+def spans_of_words(utf8: Array, is_ascii_word: Array, others: Array) -> tuple[Array, Array]:
+    """Return the first byte, and one past the last, of each maximal run of word characters.
+
+    is_ascii_word (128,); others: code points outside ASCII that are of words, sorted.
+    """
+    starts, ends = np.empty(utf8.size // 2 + 1, np.int64), np.empty(utf8.size // 2 + 1, np.int64)
+    num, is_inside, is_word = 0, False, False
+    for at in range(utf8.size):
+        byte = utf8[at]
+        if byte < 128:
+            is_word = is_ascii_word[byte]
+        elif byte >= _LEAD:
+            is_word = _is_listed(others, _code_point(utf8, at))
+        if is_word and not is_inside:
+            starts[num] = at
+        elif is_inside and not is_word:
+            ends[num] = at
+            num += 1
+        is_inside = is_word
+    if is_inside:
+        ends[num] = utf8.size
+        num += 1
+    return starts[:num].copy(), ends[:num].copy()
+
+
+@inner
+def _code_point(utf8: Array, at: int) -> Number:
+    """Return the code point of the character, outside ASCII, that begins at a byte."""
+    lead = np.int64(utf8[at])
+    num_more = 1 + (lead >= 0xE0) + (lead >= 0xF0)
+    code_point = lead & (0x3F >> num_more)
+    for more in range(1, num_more + 1):
+        code_point = code_point << 6 | (np.int64(utf8[at + more]) & 0x3F)
+    return code_point
+
+
+@inner
+def _is_listed(code_points: Array, code_point: int) -> bool:
+    at = np.searchsorted(code_points, code_point)
+    return at < code_points.size and code_points[at] == code_point
+
+
+@kept
+def text_tables(
+    data: Array,
+    ids: Array,
+    token_starts: Array,
+    token_ends: Array,
+    texts: Array,
+    starts: Array,
+    ends: Array,
+) -> tuple[Array, Array]:
+    """Return the tokens (TOKEN) and the words (WORD: `texts` from `starts` to `ends`) of a file."""
+    tokens, words = np.empty(ids.size, dtype=TOKEN), np.empty(starts.size, dtype=WORD)
+    first, end = 0, 0
+    for at in range(ids.size):
+        while first < starts.size and ends[first] <= token_starts[at]:
+            first += 1
+        while end < starts.size and starts[end] < token_ends[at]:
+            end += 1
+        token = tokens[at]
+        token.id, token.start, token.end = ids[at], token_starts[at], token_ends[at]
+        token.first_word, token.end_word = first, end
+    first, end = 0, 0
+    for at in range(starts.size):
+        while first < ids.size and token_ends[first] <= starts[at]:
+            first += 1
+        while end < ids.size and token_starts[end] < ends[at]:
+            end += 1
+        word = words[at]
+        word.text, word.start = texts[at], starts[at]
+        word.first_token, word.end_token = first, end
+        word.is_dotted = (
+            at + 1 < starts.size and starts[at + 1] - ends[at] == 1 and data[ends[at]] == _DOT
+        )
+    return tokens, words
