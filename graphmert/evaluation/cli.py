@@ -130,19 +130,11 @@ def _save_figures(folder: Path, report: EvaluationReport) -> None:
 
 
 def _log(options: argparse.Namespace, report: EvaluationReport) -> None:
-    """Log the report as an MLflow run of its own; raise UserError where MLflow is away."""
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415
-
-    from graphmert.tracking.run import end_run, log_evaluation, start_run  # noqa: PLC0415
+    """Log the report as an MLflow run of its own."""
+    from graphmert.tracking.run import log_evaluation_run  # noqa: PLC0415
 
     asked = {name: getattr(options, name) for name in ("checkpoint", "dataset", "split")}
-    name = f"evaluation of {options.checkpoint} on {options.split}"
-    try:
-        run_id = start_run(name, parameters=asked)
-        log_evaluation(run_id, report, "evaluation")
-        end_run(run_id)
-    except MlflowException as error:
-        raise UserError(f"the report is not in MLflow: {error}") from error
+    log_evaluation_run(f"evaluation of {options.checkpoint} on {options.split}", asked, report)
 
 
 def _task_settings(options: argparse.Namespace) -> TaskSettings:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from graph_builder.dataset import open_dataset
+from graph_builder.errors import UserError
 from graph_builder.manifest import SPLITS, Manifest
 from graph_builder.record import SCHEMA
 from graphmert.evaluation.report import EvaluationReport
@@ -184,6 +185,20 @@ def log_evaluation(run_id: str, report: EvaluationReport, prefix: str, step: int
     client.log_text(run_id, report.to_json(), f"{prefix}/report.json")
     for name, figure in draw_report(report).items():
         client.log_figure(run_id, figure, f"{prefix}/{name}")
+
+
+def log_evaluation_run(
+    run_name: str, parameters: Mapping[str, object], report: EvaluationReport
+) -> None:
+    """Log a report as a run of its own; raise UserError where MLflow does not take it."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    try:
+        run_id = start_run(run_name, parameters=parameters)
+        log_evaluation(run_id, report, "evaluation")
+        end_run(run_id)
+    except MlflowException as error:
+        raise UserError(f"the report is not in MLflow: {error}") from error
 
 
 def log_loss_curves(run_id: str, metrics_path: Path) -> None:

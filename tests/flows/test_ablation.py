@@ -58,7 +58,7 @@ def test_the_report_is_with_the_flows_own(
 ) -> None:
     made = {file.path for file in client.list_artifacts(parent, "study")}
     assert {"study/study.md", "study/study.json"} < made
-    assert "study/differences-2-updates.png" in made
+    assert "study/differences-0.png" in made
     text = Path(client.download_artifacts(parent, "study/study.md", str(tmp_path))).read_text()
     assert "| full |" in text
     assert "against 'no leaves'" in text

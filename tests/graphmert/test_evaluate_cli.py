@@ -47,6 +47,20 @@ def test_the_report_is_that_of_evaluate_with_both_baselines(
         assert text in shown
 
 
+def test_a_report_that_mlflow_does_not_take_is_printed_all_the_same(
+    tiny_checkpoint: Path,
+    small_dataset: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")  # where nobody listens
+    assert main([str(tiny_checkpoint), str(small_dataset), "--tasks", "--mlflow"]) == 2
+    captured = capsys.readouterr()
+    assert "masked tokens" in captured.out
+    (line,) = [each for each in captured.err.splitlines() if each.startswith("graphmert-evaluate")]
+    assert "the report is not in MLflow" in line
+
+
 def test_bad_input_gets_one_line_and_leaves_no_output(
     tiny_checkpoint: Path, small_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
