@@ -112,6 +112,8 @@ def test_the_whole_tree_ends_when_the_parent_is_killed(
         [
             sys.executable,
             "-c",
+            # A shell that started the tests in the background has SIGINT ignored in them.
+            "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
             f"from flows.child_process import run_module; run_module('small', {name!r}, [],"
             " lambda line: print(line, flush=True))",
         ],
