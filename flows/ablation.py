@@ -12,7 +12,7 @@ from prefect import flow, get_run_logger, runtime, task
 from pydantic import AfterValidator, NonNegativeInt, PositiveInt
 
 from flows.child_process import run_module
-from flows.gpus import count_gpus, gpu_slots
+from flows.gpus import gpu_slots
 from flows.parameters import BatchSize, LearningRate, Preset
 from flows.tracked_run import made_by, origin, tracked_run
 from graph_builder.dataset import open_dataset
@@ -42,7 +42,7 @@ def run_variant(
     flags = {"variant": variant, "seed": seed, "split": split, "output": output, **asdict(settings)}
     options = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
     log = get_run_logger().info
-    with gpu_slots(min(count_gpus(), 1)):
+    with gpu_slots(1):
         run_module("graphmert-study", "graphmert.study.run", [str(data_path), *options], log)
     return output
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect import flow, get_run_logger, task
 
 from flows.child_process import CommandFailed, run_module
-from flows.gpus import count_gpus, gpu_slots
+from flows.gpus import gpu_slots
 from flows.parameters import Split
 from flows.tracked_run import tracked_run
 from graph_builder.dataset import open_dataset
@@ -39,7 +39,7 @@ def evaluate_checkpoint(
 ) -> Evaluation:
     """Evaluate a checkpoint in a child process; the report lands in `report_path`."""
     log = get_run_logger().info
-    with gpu_slots(min(count_gpus(), 1)):
+    with gpu_slots(1):
         evaluation = evaluate_in_child(checkpoint, data_path, split, report_path, log)
     draw_chain_graph(checkpoint, data_path, evaluation.figure_path, log)
     return evaluation

@@ -21,7 +21,8 @@ def count_gpus() -> int:
 
 @contextmanager
 def gpu_slots(number: int) -> Iterator[None]:
-    """Hold GPU slots of the Prefect server, waiting for them; without the limit, go on at once.
+    """Hold GPU slots of the Prefect server, waiting for them: one at least, since a machine without
+    a GPU has one. Without the limit, go on at once.
 
     A renewal of the lease that fails, as when the server restarts, does not end hours of work.
     """

@@ -16,7 +16,7 @@ from flows.build_dataset import build_in_child
 from flows.child_process import CommandFailed
 from flows.dataset_request import DatasetRequest
 from flows.evaluate import Evaluation, evaluate_in_child
-from flows.gpus import count_gpus, gpu_slots
+from flows.gpus import gpu_slots
 from flows.train import TrainedModel
 from graph_builder.dataset import open_dataset
 from graph_builder.tokenizer import fingerprint, load_tokenizer
@@ -60,7 +60,7 @@ def register(
     if champion is not None:
         log("evaluating the champion, version %s, again", champion.number)
         try:
-            with gpu_slots(min(count_gpus(), 1)):
+            with gpu_slots(1):
                 report = evaluate_champion(
                     champion, data, Path(trained.output_dir) / "champion", log
                 )

@@ -20,11 +20,12 @@ from graph_builder.build_tokenizer import BuildTokenizer, make_tokenizer
 from graph_builder.dataset import Dataset
 from graph_builder.errors import UserError
 from graph_builder.file_batch import file_batches, parse_batch
+from graph_builder.garbage import without_collection
 from graph_builder.progress import Amount, with_progress
 from graph_builder.source_report import SourceReport, joined
 from graph_builder.source_task import SourceTask, build_batch
 from graph_builder.sources import ResolvedSource
-from graph_builder.workers import RunTasks, save_memory, task_runner, without_collection
+from graph_builder.workers import RunTasks, save_memory, task_runner
 
 Say = Callable[[str], None]
 

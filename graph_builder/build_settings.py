@@ -51,7 +51,7 @@ class BuildSettings:
     tokenizer: Path | None = None  # load this one; None: train one on the training sources
     vocab_size: int = DEFAULT_VOCAB_SIZE  # tokens of a tokenizer that is trained here, at most
     leaves: Literal["local", "knowledge", "both"] = "both"  # which leaves go in
-    max_knowledge_leaves: int = 96  # in a window
+    max_knowledge_leaves: int = ChainSettings.max_knowledge_leaves  # in a window
     layout: ChainLayout = field(default_factory=ChainLayout)
     num_processes: int = 1  # batches of files that are worked on at the same time
     cache_dir: Path = field(default_factory=default_cache_dir)  # git repositories and wheels

@@ -213,7 +213,7 @@ def _add_build(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     build.add_argument(
         "--max_knowledge_leaves",
         type=_positive,
-        default=96,
+        default=BuildSettings.max_knowledge_leaves,
         metavar="N",
         help="leaves of knowledge in a window, at most (%(default)s)",
     )

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from graph_builder.entities import Definition, Reference, Triple
-from graph_builder.link_tables import KEY, REFERENCE, SPANS, WINDOW, Array, columns
-from graph_builder.names import Numbers, word_spans
+from graph_builder.link_tables import KEY, REFERENCE, SPANS, TOKEN, WINDOW, WORD, Array, columns
+from graph_builder.names import Numbers, overlaps, word_spans
 from graph_builder.record import Int32
 from graph_builder.repository import Repository
 from graph_builder.source_text import SourceText
-from graph_builder.text_kernel import text_tables
 from graph_builder.text_numbers import TextNumbers
 from graph_builder.tokenizer import EncodedFile
 from graph_builder.windows import file_windows
 
+_DOT = ord(".")
 _WHITE_SPACE = np.isin(np.arange(256), list(b" \t\n\v\f\r"))
 
 
@@ -115,15 +115,28 @@ def _text_tables(
     source: SourceText, encoded: EncodedFile, texts: TextNumbers
 ) -> tuple[Array, Array]:
     """Return the tokens and the words of a file."""
-    starts, ends = word_spans(source.text)
-    tokens, words = text_tables(
-        np.frombuffer(source.data, dtype=np.uint8),
-        encoded.ids,
-        encoded.starts,
-        encoded.ends,
-        texts.of_spans(source.utf8, starts, ends),
-        source.file_offsets(starts),
-        source.file_offsets(ends),
+    utf8_starts, utf8_ends = word_spans(source.text)
+    numbers = texts.of_spans(source.utf8, utf8_starts, utf8_ends)
+    starts, ends = source.file_offsets(utf8_starts), source.file_offsets(utf8_ends)
+    found = overlaps(starts, ends, encoded.starts, encoded.ends)
+    data = np.frombuffer(source.data, dtype=np.uint8)
+    is_dotted = np.zeros(len(starts), dtype=np.bool_)
+    is_dotted[:-1] = (starts[1:] - ends[:-1] == 1) & (data[ends[:-1]] == _DOT)
+    tokens = columns(
+        TOKEN,
+        id=encoded.ids,
+        start=encoded.starts,
+        end=encoded.ends,
+        first_word=found.first_words,
+        end_word=found.end_words,
+    )
+    words = columns(
+        WORD,
+        text=numbers,
+        start=starts,
+        first_token=found.first_tokens,
+        end_token=found.end_tokens,
+        is_dotted=is_dotted,
     )
     return tokens, words
 

@@ -177,17 +177,17 @@ def _merge_pair(found: Array, first: int, last: int, merged: int) -> int:
 @inner
 def _pair_place(pairs: Array, left: int, right: int) -> Number:
     """Return where a pair of tokens is, or a free place."""
-    pair = np.int64(left) << 32 | np.int64(right)
-    place = pair_hash(pair) & (pairs.size - 1)
+    pair = _pair(left, right)
+    hashed = np.uint64(pair) * _HASH_PRIME
+    place = np.int64((hashed ^ (hashed >> _HASH_SHIFT)) >> np.uint64(1)) & (pairs.size - 1)
     while pairs[place] != pair and pairs[place] != NO_PAIR:
         place = (place + 1) & (pairs.size - 1)
     return place
 
 
 @inner
-def pair_hash(pair: int) -> Number:
-    hashed = np.uint64(pair) * _HASH_PRIME
-    return np.int64((hashed ^ (hashed >> _HASH_SHIFT)) >> np.uint64(1))
+def _pair(left: int, right: int) -> Number:
+    return np.int64(left) << 32 | np.int64(right)
 
 
 @kept
@@ -199,9 +199,7 @@ def pair_tables(lefts: Array, rights: Array, merged: Array) -> tuple[Array, Arra
     pairs = np.full(size, NO_PAIR, dtype=np.int64)
     ranks, made = np.zeros(size, dtype=np.int32), np.zeros(size, dtype=np.int32)
     for rank in range(lefts.size):
-        pair = np.int64(lefts[rank]) << 32 | np.int64(rights[rank])
-        place = pair_hash(pair) & (size - 1)
-        while pairs[place] != NO_PAIR:
-            place = (place + 1) & (size - 1)
-        pairs[place], ranks[place], made[place] = pair, rank, merged[rank]
+        place = _pair_place(pairs, lefts[rank], rights[rank])
+        pairs[place] = _pair(lefts[rank], rights[rank])
+        ranks[place], made[place] = rank, merged[rank]
     return pairs, ranks, made

@@ -151,6 +151,7 @@ class Repository:
         """
         at = self._at[path]
         known: dict[tuple[str, str, bool], tuple[int, str] | None] = {}
+        classes: dict[str, list[str]] = {}  # by the target of their receiver
         found: list[Reference] = []
         for start, end, name, target in self.files[at].uses:
             is_spread = end - start != len(name.encode())
@@ -162,18 +163,17 @@ class Repository:
                 found.append(Reference(start, end - led_to[0], led_to[1]))
             if target[:1] == ":" and target[1] in RECEIVERS:
                 end_of_receiver = start + len(name.partition(".")[0].encode())
-                classes = self._receiver_classes(at, target)
-                found += (Reference(start, end_of_receiver, each) for each in classes)
+                receiver = target.partition(".")[0]
+                if receiver not in classes:
+                    classes[receiver] = self._receiver_classes(at, receiver)
+                found += (Reference(start, end_of_receiver, each) for each in classes[receiver])
         found.sort()
         return found
 
-    def _receiver_classes(self, at: int, target: str) -> list[str]:
-        """Return the class that a receiver is of, and its bases here."""
-        definition = int(target[2:].partition(".")[0])
-        return [
-            self.qualified_name(each)
-            for each in self._resolver.linearized(Entity(EntityKind.CLASS, at, definition))
-        ]
+    def _receiver_classes(self, at: int, receiver: str) -> list[str]:
+        """Return the class of the receiver with that target, and its bases here."""
+        own = Entity(EntityKind.CLASS, at, int(receiver[2:]))
+        return [self.qualified_name(each) for each in self._resolver.linearized(own)]
 
     def _led_to(self, at: int, name: str, target: str, is_spread: bool) -> tuple[int, str] | None:
         """Follow the longest part of a dotted name that leads somewhere.

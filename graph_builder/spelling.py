@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 from graph_builder.link_tables import LEAF, NAME, Array, columns
 from graph_builder.names import overlaps, word_spans
 from graph_builder.record import Int32
-from graph_builder.text_numbers import TextNumbers
+from graph_builder.text_numbers import TextNumbers, utf8_lengths
 from graph_builder.tokenizer import encode_names, token_bytes
 
 
@@ -93,8 +93,7 @@ def _leaf_words(
     starts, ends = word_spans(line)
     word_texts = texts.of_spans(line.encode(), starts, ends)
     # The space before a name that is one word belongs to the word, where it is a leaf of its own.
-    lengths = map(len, names) if line.isascii() else (len(name.encode()) for name in names)
-    bounds = np.cumsum([0, *(1 + length for length in lengths)])
+    bounds = np.cumsum([0, *(1 + length for length in utf8_lengths(names, line.isascii()))])
     at = np.searchsorted(bounds, starts, side="right") - 1
     is_name = (starts == bounds[at] + 1) & (ends == bounds[at + 1])
     leaf_ends = np.cumsum(token_bytes(tokenizer)[leaf_ids], dtype=np.int64)

@@ -1,11 +1,10 @@
-"""The words and tokens of a text, compiled: where words are, and which tokens share their bytes."""
+"""The words of a text, compiled: where they are."""
 
 import numpy as np
 
 from graph_builder.compiled import inner, kept
-from graph_builder.link_tables import TOKEN, WORD, Array, Number
+from graph_builder.link_tables import Array, Number
 
-_DOT = ord(".")
 _LEAD = 0xC0  # the first byte of a character outside ASCII is this or more, others are less
 
 
@@ -50,39 +49,3 @@ def _code_point(utf8: Array, at: int) -> Number:
 def _is_listed(code_points: Array, code_point: int) -> bool:
     at = np.searchsorted(code_points, code_point)
     return at < code_points.size and code_points[at] == code_point
-
-
-@kept
-def text_tables(
-    data: Array,
-    ids: Array,
-    token_starts: Array,
-    token_ends: Array,
-    texts: Array,
-    starts: Array,
-    ends: Array,
-) -> tuple[Array, Array]:
-    """Return the tokens (TOKEN) and the words (WORD: `texts` from `starts` to `ends`) of a file."""
-    tokens, words = np.empty(ids.size, dtype=TOKEN), np.empty(starts.size, dtype=WORD)
-    first, end = 0, 0
-    for at in range(ids.size):
-        while first < starts.size and ends[first] <= token_starts[at]:
-            first += 1
-        while end < starts.size and starts[end] < token_ends[at]:
-            end += 1
-        token = tokens[at]
-        token.id, token.start, token.end = ids[at], token_starts[at], token_ends[at]
-        token.first_word, token.end_word = first, end
-    first, end = 0, 0
-    for at in range(starts.size):
-        while first < ids.size and token_ends[first] <= starts[at]:
-            first += 1
-        while end < ids.size and token_starts[end] < ends[at]:
-            end += 1
-        word = words[at]
-        word.text, word.start = texts[at], starts[at]
-        word.first_token, word.end_token = first, end
-        word.is_dotted = (
-            at + 1 < starts.size and starts[at + 1] - ends[at] == 1 and data[ends[at]] == _DOT
-        )
-    return tokens, words

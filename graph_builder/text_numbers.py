@@ -1,6 +1,6 @@
 """Numbers for texts, by their bytes: equal where the text is, from 0 as they come."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from graph_builder.compiled import kept
 from graph_builder.link_tables import Array
 from graph_builder.record import Int32
-from graph_builder.word_table import NO_WORD, WordTable, add_word, empty_table, find_place
+from graph_builder.word_table import NO_WORD, WordTable, add_word, empty_table, find_place, has_room
 
 _FIRST_PLACES: Final = 2**14
 _FIRST_BYTES: Final = 2**16
@@ -35,10 +35,13 @@ class TextNumbers:
     def of_texts(self, texts: Sequence[str]) -> Int32:
         """Return the numbers of `texts`."""
         utf8 = "".join(texts).encode()
-        is_ascii = len(utf8) == sum(map(len, texts))
-        lengths = map(len, texts) if is_ascii else (len(text.encode()) for text in texts)
-        bounds = np.cumsum([0, *lengths])
+        bounds = np.cumsum([0, *utf8_lengths(texts, utf8.isascii())])
         return self.of_spans(utf8, bounds[:-1], bounds[1:])
+
+
+def utf8_lengths(texts: Sequence[str], are_ascii: bool) -> Iterable[int]:
+    """Return the bytes of each text."""
+    return map(len, texts) if are_ascii else (len(text.encode()) for text in texts)
 
 
 def _grown(table: WordTable, num_bytes: int) -> WordTable:
@@ -60,8 +63,7 @@ def _number(
         first, end = starts[at], ends[at]
         place = find_place(text, first, end, places, bounds, data)
         if places[place] == NO_WORD:
-            word = table.num_words[0]
-            if word + 1 >= bounds.size or bounds[word] + end - first > data.size:
+            if not has_room(table, end - first):
                 return at
             add_word(text, first, end, place, table)
         numbers[at] = places[place]

@@ -20,8 +20,13 @@ class Group(NamedTuple):
     settings: str  # JSON
 
     @property
+    def values(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.settings)
+        return found
+
+    @property
     def title(self) -> str:
-        values = json.loads(self.settings)
+        values = self.values
         size = f"{values['num_updates']:,} updates"
         if "batch_size" not in values:
             return size
@@ -52,7 +57,7 @@ def study_tables(outcomes: Sequence[Outcome], split: str) -> dict[Group, Table]:
         runs[outcome.variant, outcome.seed] = outcome
     order = {variant.name: at for at, variant in enumerate(VARIANTS)}
     tables = {}
-    for group in sorted(groups, key=lambda each: -json.loads(each.settings)["num_updates"]):
+    for group in sorted(groups, key=lambda each: -each.values["num_updates"]):
         trained = sorted(
             groups[group].values(),
             key=lambda run: (order.get(run.variant, len(order)), run.variant, run.seed),
@@ -108,7 +113,7 @@ def study_json(outcomes: Sequence[Outcome], splits: Sequence[str]) -> str:
         split: [
             {
                 "data_set": group.data_set,
-                "settings": json.loads(group.settings),
+                "settings": group.values,
                 "table": {
                     variant: {title: asdict(cell) for title, cell in row.items()}
                     for variant, row in table.items()

@@ -31,12 +31,11 @@ class StudySettings:
     tune_learning_rate: float = 1e-4
 
     def __post_init__(self) -> None:
-        for name in ("num_updates", "batch_size", "learning_rate", "num_questions", "num_examples"):
+        for name in ("num_updates", "num_questions", "num_examples"):
             check_positive(name, getattr(self, name))
+        TrainSettings(**self._of_training)  # which refuses what does not fit
         if self.preset not in PRESETS:
             raise UserError(f"--preset {self.preset!r}: choose one of {', '.join(PRESETS)}")
-        if not 0.0 <= self.warmup_share < 1.0:
-            raise UserError(f"--warmup_share {self.warmup_share}: must be at least 0, less than 1")
         if self.tune_updates < 0:
             raise UserError(f"--tune_updates {self.tune_updates}: must not be negative")
 
@@ -46,12 +45,14 @@ class StudySettings:
     def training(self, data: StudyData, variant: Variant, seed: int) -> TrainSettings:
         """Return the settings of one run."""
         masks = MaskSettings(mask_token_id=self.masks(data).mask_token_id, **variant.masks)
-        shared = {
-            "batch_size": self.batch_size,
-            "learning_rate": self.learning_rate,
-            "warmup_share": self.warmup_share,
-        }
-        return TrainSettings(seed=seed, masks=masks, **shared | dict(variant.training))
+        own = self._of_training | dict(variant.training)
+        return TrainSettings(seed=seed, masks=masks, **own)
+
+    @property
+    def _of_training(self) -> dict[str, Any]:
+        """The fields of TrainSettings that all variants share."""
+        names = ("batch_size", "learning_rate", "warmup_share")
+        return {name: getattr(self, name) for name in names}
 
     def model(self, data: StudyData, variant: Variant) -> GraphMERTConfig:
         """Return the configuration of one variant's model for windows of the data's layout."""

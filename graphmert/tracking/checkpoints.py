@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from graphmert.tracking.store import open_client
-from graphmert.tracking.tracker import read_metrics, scalars
+from graphmert.tracking.tracker import read_metrics, scalars, send_metrics
 
 MODEL_NAME = "graphmert"
 TRAINING_ONLY = ("optimizer*", "training_state*")  # of a checkpoint; a model does without
-MAX_METRICS_PER_CALL = 1000  # mlflow's limit
 STEP_PREFIX = "step-"
 
 
@@ -93,8 +92,7 @@ def link_metrics(run_id: str, model_id: str, checkpoint: Path) -> None:
         for name, value in scalars(line).items()
         if name.startswith("validation/")
     ]
-    for start in range(0, len(metrics), MAX_METRICS_PER_CALL):
-        client.log_batch(run_id, metrics=metrics[start : start + MAX_METRICS_PER_CALL])
+    send_metrics(client, run_id, metrics)
 
 
 def copy_model(checkpoint: Path, folder: Path) -> Path:

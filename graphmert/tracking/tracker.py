@@ -9,12 +9,13 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import Metric
 
 MAX_METRICS_PER_CALL = 1000  # mlflow's limit
@@ -105,8 +106,13 @@ def complete_metrics(path: Path, run_id: str) -> None:
         for name, value in scalars(line).items()
         if (name, int(line["step"])) not in there
     ]
-    for start in range(0, len(lacking), MAX_METRICS_PER_CALL):
-        client.log_batch(run_id, metrics=lacking[start : start + MAX_METRICS_PER_CALL])
+    send_metrics(client, run_id, lacking)
+
+
+def send_metrics(client: "MlflowClient", run_id: str, metrics: Sequence["Metric"]) -> None:
+    """Send metrics, as many a call as MLflow takes."""
+    for start in range(0, len(metrics), MAX_METRICS_PER_CALL):
+        client.log_batch(run_id, metrics=metrics[start : start + MAX_METRICS_PER_CALL])
 
 
 def scalars(line: dict[str, float]) -> dict[str, float]:
