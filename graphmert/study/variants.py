@@ -21,6 +21,7 @@ class Variant:
     masks: Mapping[str, Any] = field(default_factory=dict)  # fields of MaskSettings
 
 
+PAPERS_DECAY: Final[dict[str, Any]] = {"decay_form": "product", "decay_last_initial_p": 1.0}
 NO_MNM: Final[dict[str, Any]] = {"training": {"lambda_mlm": 1.0}, "masks": {"mnm_share": 0.0}}
 FULL: Final = Variant("full", "local and knowledge leaves, H-GAT, decay, MLM 0.98 and MNM 0.02")
 NO_LEAVES: Final = Variant("no leaves", "code alone, MLM alone", leaves=LeafChoice.NONE, **NO_MNM)
@@ -44,17 +45,18 @@ OTHERS: Final = (
     Variant("MLM 0.9", "MLM 0.9 and MNM 0.1", training={"lambda_mlm": 0.9}),
     Variant("MLM 0.8", "MLM 0.8 and MNM 0.2", training={"lambda_mlm": 0.8}),
     Variant("MLM 0.6", "MLM 0.6 and MNM 0.4", training={"lambda_mlm": 0.6}),
+    Variant("MNM of half", "MNM asks for half of the triples", masks={"mnm_share": 0.5}),
     Variant("MNM of tails", "MNM asks for the leaves' tokens", masks={"mnm_target": "tails"}),
     Variant("two passes", "one pass for each objective", training={"is_two_passes": True}),
     Variant("root alone", "the relation head reads the root", model={"relation_input": "root"}),
-    Variant("multiplied decay", "score times decay (paper)", model={"decay_form": "product"}),
-    Variant("spread p", "p from 1 to 12 over the heads", model={"decay_last_initial_p": 12.0}),
+    Variant("multiplied decay", "score times decay (paper)", model=PAPERS_DECAY),
+    Variant("equal p", "p starts at 1 in every head", model={"decay_last_initial_p": 1.0}),
     Variant("frozen p", "p stays 1", model={"is_decay_learnable": False}),
     Variant("no decay", "plain attention", model={"use_decay": False}),
     Variant(
         "roots not joined",
         "score times 0 but within a root and its leaves",
-        model={"decay_form": "product", "are_roots_joined": False},
+        model={**PAPERS_DECAY, "are_roots_joined": False},
     ),
 )
 VARIANTS: Final = (*MAIN, *OTHERS)

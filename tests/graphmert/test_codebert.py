@@ -102,7 +102,8 @@ def test_settings_that_weights_do_not_fix_can_be_chosen(roberta_config, tmp_path
     assert model.config.relation_input == "root"
     assert model.relation_head.weight.shape == (5, 16)
     assert model.config.num_roots == 128
-    assert [layer.attention.decay.p.tolist() for layer in model.layers] == [[1.0] * 4] * 3
+    p = pytest.approx([1.0, 14 / 3, 25 / 3, 12.0])
+    assert [layer.attention.decay.p.tolist() for layer in model.layers] == [p] * 3
 
 
 def test_weights_of_another_kind_are_refused(tmp_path):
