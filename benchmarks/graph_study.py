@@ -7,10 +7,11 @@
 
 Set PYTORCH_NVML_BASED_CUDA_CHECK=1 for `run`, so that nothing touches a card before it forks.
 It prints its plan, then writes a line of `OUTPUT_DIR/outcomes.jsonl` for each (variant, seed) as
-it ends. What does not fit the budget is left for the next call, which skips the lines of `--done`
-and takes them over. It needs torch, triton, transformers, tokenizers, safetensors, numpy and
-pyarrow alone. `baselines` asks what needs no training (count table, BM25, a table of tails; on a
-CPU, and with bm25s). `report` makes the tables. `graph_study_data.py` writes the data.
+it ends; of a run whose fine-tunes the budget cuts off, what it said before them. What does not fit
+is left for the next call, which skips the lines of `--done` and takes them over. It needs torch,
+triton, transformers, tokenizers, safetensors, numpy and pyarrow alone. `baselines` asks what needs
+no training (count table, BM25, a table of tails; on a CPU, and with bm25s). `report` makes the
+tables. `graph_study_data.py` writes the data.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -39,8 +40,10 @@ from graphmert.study.report import study_json, study_markdown
 from graphmert.study.run import add_settings, run_variant
 from graphmert.study.settings import StudySettings
 from graphmert.study.tasks import StudyTasks, make_tasks
+from graphmert.study.training import base_model
 from graphmert.study.variants import MAIN, OTHERS, VARIANTS, Variant, find_variant
 
+HELD_OUT = ("validation", "test")
 FORK = multiprocessing.get_context("fork")  # children share the data that their parent has read
 START_S = 25.0  # of a run: imports on the card, compilation
 UPDATE_OVERHEAD_S = 0.05  # below this no update is queued, see train_throughput.py
@@ -75,6 +78,11 @@ class Running:
     process: BaseProcess
     answer: Connection
     start_s: float
+    outcome: Outcome | None = None  # so far: first without fine-tunes
+
+    @property
+    def is_done(self) -> bool:
+        return self.outcome is not None and self.outcome.settings == asdict(self.job.settings)
 
 
 def main() -> int:
@@ -98,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
     lines.write_text("".join(f"{outcome.to_json()}\n" for outcome in done), encoding="utf-8")
     num_cards = options.num_gpus if options.num_gpus is not None else count_gpus()
     slots = max(1, num_cards) * options.jobs_per_gpu
-    data = read(options.data)
+    data = read_splits(options)
     jobs = planned_jobs(options, data, {outcome.key for outcome in done})
     print_plan(jobs, len(done), slots, options, data)
     if options.plan_only:
@@ -107,14 +115,39 @@ def run(options: argparse.Namespace) -> int:
         check_cards()
     tasks = make_tasks(data, settings_of(options), fork_map)
     say(started, "questions drawn")
+    if options.base_updates:
+        make_bases(sorted({job.seed for job in jobs}), data, slots, num_cards, options)
+        say(started, "bases trained")
     missing, failed = work_through(jobs, data, tasks, slots, num_cards, started, options, lines)
     for job in missing:
         say(started, f"left for another call: {job.label}")
     outcomes = read_outcomes([lines])
-    write_report(outcomes, options.output_dir, ["validation"])
+    write_report(outcomes, options.output_dir, options.splits[:1])
     for job in failed:
         print(f"graph_study: failed, see above: {job.label}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def make_bases(
+    seeds: Sequence[int], data: StudyData, slots: int, num_cards: int, options: argparse.Namespace
+) -> None:
+    """Train what the variants of each seed go on from, where it is not there yet."""
+    settings = settings_of(options)
+
+    def work(seed: int, slot: int) -> None:
+        base_model(data, seed, settings, take_card(slot, num_cards), options.bases_dir)
+
+    for first in range(0, len(seeds), slots):
+        children = [
+            FORK.Process(target=work, args=(seed, slot))
+            for slot, seed in enumerate(seeds[first : first + slots])
+        ]
+        for child in children:
+            child.start()
+        for child in children:
+            child.join()
+            if child.exitcode:
+                raise RuntimeError("a base was not trained: see what it printed above")
 
 
 def work_through(
@@ -140,7 +173,7 @@ def work_through(
             if job.predicted_s(options.windows_per_s) * slowness > left_s:
                 missing.append(job)  # a shorter one may still fit
                 continue
-            running.append(start_job(job, free.pop(0), data, tasks, num_cards))
+            running.append(start_job(job, free.pop(0), data, tasks, num_cards, options.bases_dir))
             say(started, f"starts: {job.label}")
         if not running:
             break
@@ -148,13 +181,18 @@ def work_through(
         if not ready:
             for each in running:
                 each.process.kill()
+                keep(each.outcome, lines)
                 missing.append(each.job)
             break
         for each in [each for each in running if each.answer in ready]:
+            if hears_of(each) and not each.is_done:
+                continue
+            each.process.join()
+            keep(each.outcome, lines)
             running.remove(each)
             free.append(each.slot)
             took_s = time.monotonic() - each.start_s
-            if end_job(each, lines):
+            if each.is_done:
                 slowness = took_s / each.job.predicted_s(options.windows_per_s)
                 say(started, f"done in {took_s:.0f} s: {each.job.label}")
             else:
@@ -163,16 +201,18 @@ def work_through(
     return missing + waiting, failed
 
 
-def start_job(job: Job, slot: int, data: StudyData, tasks: StudyTasks, num_cards: int) -> Running:
+def start_job(
+    job: Job, slot: int, data: StudyData, tasks: StudyTasks, num_cards: int, bases_dir: Path
+) -> Running:
     """Start a job in a child process; it sees one card alone."""
     receiver, sender = FORK.Pipe(duplex=False)
 
     def work() -> None:
-        if num_cards:
-            os.environ["CUDA_VISIBLE_DEVICES"] = card_name(slot % num_cards)
-        device = torch.device("cuda" if num_cards else "cpu")
-        outcome = run_variant(data, tasks, job.variant, job.seed, job.settings, device)
-        sender.send(outcome.to_json())
+        device = take_card(slot, num_cards)
+        for outcome in run_variant(
+            data, tasks, job.variant, job.seed, job.settings, device, bases_dir
+        ):
+            sender.send(outcome.to_json())
 
     process = FORK.Process(target=reporting_failure, args=(work, sender))
     process.start()
@@ -192,18 +232,21 @@ def reporting_failure(work: Callable[[], None], sender: Connection) -> None:
         sys.stdout.flush()
 
 
-def end_job(ended: Running, lines: Path) -> bool:
-    """Keep what a child sent; return whether that was an outcome."""
+def hears_of(running: Running) -> bool:
+    """Take what a child sent; return whether that was an outcome."""
     try:
-        line = ended.answer.recv()
+        line = running.answer.recv()
     except EOFError:  # the child is dead
         line = None
-    ended.process.join()
-    if line is None:
-        return False
-    with lines.open("a", encoding="utf-8") as file:
-        file.write(f"{line}\n")
-    return True
+    if line is not None:
+        running.outcome = Outcome.from_json(line)
+    return line is not None
+
+
+def keep(outcome: Outcome | None, lines: Path) -> None:
+    if outcome is not None:
+        with lines.open("a", encoding="utf-8") as file:
+            file.write(f"{outcome.to_json()}\n")
 
 
 def fork_map(function: Callable[[int], Any], numbers: range) -> Iterator[Any]:
@@ -272,7 +315,7 @@ def baselines(options: argparse.Namespace) -> int:
     """Write the outcomes of what needs no training."""
     from graphmert.study.baselines import baseline_outcomes  # noqa: PLC0415 (bm25s, scipy)
 
-    data = read(options.data)
+    data = read_splits(options)
     tasks = make_tasks(data, settings_of(options))
     outcomes = baseline_outcomes(data, tasks, settings_of(options))
     path = options.output_dir / "baselines.jsonl"
@@ -298,6 +341,11 @@ def write_report(outcomes: list[Outcome], folder: Path, splits: Sequence[str]) -
     print(text)
 
 
+def read_splits(options: argparse.Namespace) -> StudyData:
+    data = read(options.data)
+    return replace(data, held_out={split: data.held_out[split] for split in options.splits})
+
+
 def read_outcomes(paths: Sequence[Path]) -> list[Outcome]:
     """Return the outcomes in these files, each run once; a file that is not there has none."""
     outcomes: dict[Any, Outcome] = {}
@@ -313,6 +361,13 @@ def count_gpus() -> int:
     """Ask a process of its own: one that has asked CUDA anything must not fork."""
     command = [sys.executable, "-c", "import torch; print(torch.cuda.device_count())"]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def take_card(slot: int, num_cards: int) -> torch.device:
+    """Let this process, which has asked CUDA nothing yet, see one card alone, or none."""
+    if num_cards:
+        os.environ["CUDA_VISIBLE_DEVICES"] = card_name(slot % num_cards)
+    return torch.device("cuda" if num_cards else "cpu")
 
 
 def card_name(index: int) -> str:
@@ -353,6 +408,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--windows_per_s", type=float, default=8500.0, help="of one card, for the plan")
     add("--num_gpus", type=int, help="(all that torch sees)")
     add("--jobs_per_gpu", type=int, default=1)
+    add("--bases_dir", type=Path, default=Path("data/bases"), help="of --base_updates, kept")
     add("--plan_only", action="store_true")
     add_settings(each, StudySettings())
     each.add_argument("--output_dir", type=Path, required=True)
@@ -364,8 +420,10 @@ def _parser() -> argparse.ArgumentParser:
     each = commands.add_parser("report")
     each.set_defaults(run=report)
     each.add_argument("--outcomes", type=Path, nargs="+", required=True)
-    each.add_argument("--splits", nargs="+", default=["validation"])
     each.add_argument("--output_dir", type=Path, required=True)
+    for name, command in commands.choices.items():
+        default = ["validation"] if name == "report" else list(HELD_OUT)
+        command.add_argument("--splits", nargs="+", choices=HELD_OUT, default=default)
     return parser
 
 

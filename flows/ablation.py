@@ -39,7 +39,9 @@ def run_variant(
     variant: str, seed: int, data_path: Path, split: str, settings: StudySettings, output: Path
 ) -> Path:
     """Train and ask one variant in a child process; return the file with its outcome."""
-    flags = {"variant": variant, "seed": seed, "split": split, "output": output, **asdict(settings)}
+    bases = output.parent.parent / "bases"  # those of earlier flow runs serve too
+    flags = {"variant": variant, "seed": seed, "split": split, "output": output, "bases_dir": bases}
+    flags |= asdict(settings)
     options = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
     log = get_run_logger().info
     with gpu_slots(1):
@@ -83,6 +85,7 @@ def ablation(
     num_updates: PositiveInt = 1000,
     batch_size: BatchSize = 32,
     learning_rate: LearningRate = 1e-3,
+    base_updates: NonNegativeInt = 0,
     num_questions: PositiveInt = 500,
     tune_updates: NonNegativeInt = 150,
     runs_dir: Path = Path("runs"),
@@ -98,6 +101,8 @@ def ablation(
         num_updates: Updates of each training.
         batch_size: Windows of one update.
         learning_rate: Highest rate of the schedule.
+        base_updates: Updates of code alone, at the rate 1e-3, that all variants of a seed go on
+            from; 0 lets each start from nothing.
         num_questions: Questions of each task.
         tune_updates: Updates of each task's fine-tune; 0 leaves out the tasks that need one.
         runs_dir: Folder that holds the outcomes, each flow run in a folder of its own.
@@ -107,6 +112,7 @@ def ablation(
         num_updates=num_updates,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        base_updates=base_updates,
         num_questions=num_questions,
         tune_updates=tune_updates,
     )

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 READING = frozenset(
     f"graph_builder.{name}"
     for name in ("dataset", "layout", "manifest", "record", "relations", "shards")
-) | {"graph_builder.errors", "graph_builder.whole_file"}
+) | {"graph_builder.errors", "graph_builder.whole_file", "graph_builder.whole_folder"}
 # Prediction from source text: the one use of the builder itself, inside functions.
 PREDICTION = {
     ("graphmert/prediction.py", "graph_builder.chains"),

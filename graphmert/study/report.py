@@ -30,6 +30,8 @@ class Group(NamedTuple):
         size = f"{values['num_updates']:,} updates"
         if "batch_size" not in values:
             return size
+        if values.get("base_updates"):
+            size += f" after {values['base_updates']:,} of code alone, each"
         return (
             f"{size} of {values['batch_size']} windows, {values['preset']}, "
             f"learning rate {values['learning_rate']:g}, data set {self.data_set[:12]}"

@@ -12,12 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from graph_builder.errors import UserError
 from graph_builder.whole_file import write_whole
-from graphmert.data.batches import epoch_batches
-from graphmert.data.packing import PackedRows
 from graphmert.data.windows import WindowTable
 from graphmert.evaluation.code_search import score_search, tune_search
 from graphmert.evaluation.device import usable_device
@@ -35,17 +32,12 @@ from graphmert.study.data import StudyData, load_study_data, seen_by
 from graphmert.study.outcome import Outcome, SplitOutcome
 from graphmert.study.settings import StudySettings
 from graphmert.study.tasks import SplitTasks, StudyTasks, make_tasks
-from graphmert.study.variants import FULL, VARIANTS, Variant, find_variant
-from graphmert.training.compilation import compile_model
+from graphmert.study.training import trained_model
+from graphmert.study.variants import VARIANTS, Variant, find_variant
 from graphmert.training.console import say
 from graphmert.training.masking import MaskSettings
-from graphmert.training.passes import passes_of_updates
-from graphmert.training.schedule import learning_rate
-from graphmert.training.settings import TrainSettings
-from graphmert.training.trainer import NonFiniteLossError, finite, seed_dropout
-from graphmert.training.update import SummedLosses, make_optimizer, summed_token_loss, update
+from graphmert.training.trainer import NonFiniteLossError
 
-LOOK_EVERY = 50  # updates: how often the losses are fetched
 WINDOWS_PER_BATCH, WINDOWS_PER_BATCH_ON_GPU = 32, 256  # while masked tokens are asked for
 
 
@@ -57,6 +49,14 @@ class Views:
     held_out: dict[str, WindowTable]
 
 
+@dataclass(frozen=True)
+class SplitReports:
+    """What one model scores on one split."""
+
+    masked: EvaluationReport
+    tasks: dict[str, TaskReport]
+
+
 def run_variant(
     data: StudyData,
     tasks: StudyTasks,
@@ -64,8 +64,13 @@ def run_variant(
     seed: int,
     settings: StudySettings,
     device: torch.device,
-) -> Outcome:
-    """Train one variant and ask it everything. Raises NonFiniteLossError."""
+    bases_dir: Path | None = None,
+) -> Iterator[Outcome]:
+    """Train one variant and ask it everything: first as it is, an outcome by itself, then, where
+    the settings have fine-tunes, with those. Raises NonFiniteLossError.
+
+    `bases_dir`: where models that variants go on from are kept and looked for.
+    """
     start = time.perf_counter()
     views = Views(
         seen_by(variant, data.train.to(device), seed, data.tokenizer),
@@ -74,109 +79,49 @@ def run_variant(
             for split, table in data.held_out.items()
         },
     )
-    model = initial_model(data, views.train, variant, seed, settings).to(device)  # type: ignore[arg-type]
-    training = settings.training(data, variant, seed)
-    losses = train_for(model, views.train, training, settings.num_updates)
+    model, losses = trained_model(data, views.train, variant, seed, settings, bases_dir)
     trained_s = time.perf_counter() - start
     # A copy is not compiled: compiling again for each kind of question costs more than it saves.
-    splits = ask_everything(copy_model(model), data, tasks, variant, views, settings, seed)
-    return Outcome(
+    model = copy_model(model)
+    reports = asked_as_it_is(model, data, tasks, variant, views, settings)
+    outcome = Outcome(
         variant=variant.name,
         seed=seed,
         data_set=data.digest,
-        settings=dataclasses.asdict(settings),
+        settings=dataclasses.asdict(replace(settings, tune_updates=0)),
         losses=losses,
         seconds={"training": trained_s, "all": time.perf_counter() - start},
-        splits=splits,
+        splits=split_outcomes(reports),
         made_with=settings.made_with(data, variant),
     )
-
-
-def initial_model(
-    data: StudyData, table: WindowTable, variant: Variant, seed: int, settings: StudySettings
-) -> GraphMERTModel:
-    """Return a model whose weights are those that the full one starts from, as far as it has
-    weights of the same name and shape. The decay's p is a setting, not drawn: it is the variant's.
-    """
-    torch.manual_seed(seed)
-    full = GraphMERTModel(settings.model(data, FULL))
-    config = settings.model(data, variant)
-    config.num_roots, config.leaves_per_root = dataclasses.astuple(table.layout)
-    model = GraphMERTModel(config)
-    own = model.state_dict()
-    shared = {
-        name: weight
-        for name, weight in full.state_dict().items()
-        if name in own and own[name].shape == weight.shape and not name.endswith("decay.p")
-    }
-    model.load_state_dict(own | shared)
-    return model
-
-
-def train_for(
-    model: GraphMERTModel, table: WindowTable, settings: TrainSettings, num_updates: int
-) -> dict[str, float]:
-    """Train a model on its table's device; return the mean losses of the last updates."""
-    is_gpu = model.device.type == "cuda"
-    losses = SummedLosses(model, compile_model(model) if is_gpu else summed_token_loss)
-    optimizer = make_optimizer(model, settings)
-    model.train()
-    sums = torch.zeros(5, dtype=torch.float64, device=model.device)
-    last: list[float] = []
-    start = time.perf_counter()
-    for step, passes in enumerate(_endless_passes(model, table, settings)):
-        if step % LOOK_EVERY == 0 or step == num_updates:
-            if step:
-                last = finite(sums.tolist(), step)
-                pace = step * settings.windows_per_update / (time.perf_counter() - start)
-                say(f"update {step}: mlm {last[0] / max(last[1], 1):.3f} {pace:,.0f} windows/s")
-            sums.zero_()
-        if step == num_updates:
-            break
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(settings, step, num_updates)
-        seed_dropout(settings.seed, step, rank=0)
-        sums += update(losses, optimizer, passes, settings, autocast(model.device)).stacked()
-    model.eval()
-    return {"mlm": last[0] / max(last[1], 1.0), "mnm": last[2] / max(last[3], 1.0)}
-
-
-def _endless_passes(
-    model: GraphMERTModel, table: WindowTable, settings: TrainSettings
-) -> Iterator[list[PackedRows]]:
-    """Yield the passes of one update after another, one epoch after another."""
-    # By the number of roots, which is the same for all variants, as their order has to be.
-    num_roots: Tensor = table.root_offsets.diff()
-    epoch = 0
-    while True:
-        batches = epoch_batches(
-            num_roots,
-            settings.windows_per_update,
-            settings.seed,
-            epoch,
-            is_by_length=not table.window_ids.is_cuda,
+    yield outcome
+    if settings.tune_updates:
+        for task, scores in _tuned_reports(model, data, tasks, variant, views, settings, seed):
+            for split, report in scores.items():
+                reports[split].tasks[task] = report
+        yield replace(
+            outcome,
+            settings=dataclasses.asdict(settings),
+            seconds={"training": trained_s, "all": time.perf_counter() - start},
+            splits=split_outcomes(reports),
         )
-        yield from passes_of_updates(table, batches, epoch, settings, model.config.vocab_size)
-        epoch += 1
 
 
-def ask_everything(
+def asked_as_it_is(
     model: GraphMERTModel,
     data: StudyData,
     tasks: StudyTasks,
     variant: Variant,
     views: Views,
     settings: StudySettings,
-    seed: int,
-) -> dict[str, SplitOutcome]:
-    """Return what the model scores on every split."""
-    reports: dict[str, dict[str, TaskReport]] = {split: {} for split in tasks.held_out}
-    masked: dict[str, EvaluationReport] = {}
+) -> dict[str, SplitReports]:
+    """Return what the model scores on every split without a fine-tune."""
+    reports: dict[str, SplitReports] = {}
     masks, texts = settings.masks(data), text_ids(data.tokenizer)
     for split, own in tasks.held_out.items():
         table = views.held_out[split]
         with autocast(model.device):
-            masked[split] = evaluate(
+            masked = evaluate(
                 model,
                 table,
                 _evaluation_masks(masks, variant),
@@ -185,16 +130,16 @@ def ask_everything(
                 text_ids=texts,
                 all_leaves=data.held_out[split].to(model.device),
             )
-        reports[split]["names"] = score_names(model, own.names, table, masks)
+        names = score_names(model, own.names, table, masks)
         search = score_search(model, own.search, table, data.tokenizer)
-        reports[split]["search_zero_shot"] = search
-    if settings.tune_updates:
-        for name, scores in _tuned_reports(model, data, tasks, variant, views, settings, seed):
-            for split, report in scores.items():
-                reports[split][name] = report
+        reports[split] = SplitReports(masked, {"names": names, "search_zero_shot": search})
+    return reports
+
+
+def split_outcomes(reports: dict[str, SplitReports]) -> dict[str, SplitOutcome]:
     return {
-        split: SplitOutcome.of(report.measures, macro_f1(report.relations), reports[split])
-        for split, report in masked.items()
+        split: SplitOutcome.of(each.masked.measures, macro_f1(each.masked.relations), each.tasks)
+        for split, each in reports.items()
     }
 
 
@@ -258,7 +203,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         device = usable_device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
         data = load_study_data(options.data_path, (options.split,))
         tasks = make_tasks(data, settings)
-        outcome = run_variant(data, tasks, variant, options.seed, settings, device)
+        runs = run_variant(data, tasks, variant, options.seed, settings, device, options.bases_dir)
+        *_, outcome = runs
         write_whole(options.output, f"{outcome.to_json()}\n".encode())
     except (UserError, ValueError, OSError, NonFiniteLossError) as error:
         print(f"graphmert.study.run: {' '.join(str(error).split())}", file=sys.stderr)
@@ -274,6 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--split", default="validation", help="(default %(default)s)")
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--bases_dir", type=Path, help="where bases are kept and looked for")
     parser.add_argument("--device", help="such as cpu or cuda (default: cuda where there is one)")
     add_settings(parser, StudySettings())
     return parser

@@ -24,11 +24,13 @@ class StudySettings:
     batch_size: int = 256  # windows of an update
     learning_rate: float = 1e-3  # highest
     warmup_share: float = 0.15  # of the updates
+    base_updates: int = 0  # of code alone, which all variants of a seed go on from
+    base_learning_rate: float = 1e-3  # highest, of these
     num_questions: int = 2000  # of each task and split
-    num_examples: int = 6000  # that the tasks with a fine-tune draw from the train split
-    tune_updates: int = 150  # 0: no task that needs a fine-tune is asked
-    tune_batch_size: int = 64
-    tune_learning_rate: float = 1e-4
+    num_examples: int = 17_500  # that the tasks with a fine-tune draw from the train split
+    tune_updates: int = 300  # 0: no task that needs a fine-tune is asked
+    tune_batch_size: int = 96
+    tune_learning_rate: float = 3e-4
 
     def __post_init__(self) -> None:
         for name in ("num_updates", "num_questions", "num_examples"):
@@ -36,8 +38,10 @@ class StudySettings:
         TrainSettings(**self._of_training)  # which refuses what does not fit
         if self.preset not in PRESETS:
             raise UserError(f"--preset {self.preset!r}: choose one of {', '.join(PRESETS)}")
-        if self.tune_updates < 0:
-            raise UserError(f"--tune_updates {self.tune_updates}: must not be negative")
+        for name in ("tune_updates", "base_updates"):
+            if getattr(self, name) < 0:
+                raise UserError(f"--{name} {getattr(self, name)}: must not be negative")
+        check_positive("base_learning_rate", self.base_learning_rate)
 
     def masks(self, data: StudyData) -> MaskSettings:
         return MaskSettings(mask_token_id=mask_token_id(data.tokenizer, "the data set"))
@@ -47,6 +51,17 @@ class StudySettings:
         masks = MaskSettings(mask_token_id=self.masks(data).mask_token_id, **variant.masks)
         own = self._of_training | dict(variant.training)
         return TrainSettings(seed=seed, masks=masks, **own)
+
+    @property
+    def of_base(self) -> "StudySettings":
+        """The settings that the base is trained with."""
+        return StudySettings(
+            preset=self.preset,
+            num_updates=max(1, self.base_updates),
+            batch_size=self.batch_size,
+            learning_rate=self.base_learning_rate,
+            warmup_share=self.warmup_share,
+        )
 
     @property
     def _of_training(self) -> dict[str, Any]:

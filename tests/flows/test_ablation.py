@@ -29,6 +29,7 @@ def parent(
             num_seeds=1,
             num_updates=2,
             batch_size=4,
+            base_updates=1,
             num_questions=10,
             tune_updates=0,
             runs_dir=tmp_path_factory.mktemp("ablation"),
@@ -60,5 +61,6 @@ def test_the_report_is_with_the_flows_own(
     assert {"study/study.md", "study/study.json"} < made
     assert "study/differences-0.png" in made
     text = Path(client.download_artifacts(parent, "study/study.md", str(tmp_path))).read_text()
+    assert "2 updates after 1 of code alone, each of 4 windows, tiny" in text
     assert "| full |" in text
     assert "against 'no leaves'" in text

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,11 @@ from graphmert.study.comparison import compare
 from graphmert.study.data import StudyData, load_study_data, seen_by
 from graphmert.study.outcome import Outcome, SplitOutcome
 from graphmert.study.report import study_markdown, study_tables
-from graphmert.study.run import initial_model, main
+from graphmert.study.run import main, run_variant
 from graphmert.study.settings import StudySettings
-from graphmert.study.variants import VARIANTS, Variant
+from graphmert.study.tasks import make_tasks
+from graphmert.study.training import base_model, initial_model, trained_model
+from graphmert.study.variants import NO_LEAVES, VARIANTS, Variant, find_variant
 from graphmert.training.passes import packed_passes
 from graphmert.training.update import SummedLosses, make_optimizer, update
 
@@ -29,6 +31,7 @@ FLAGS = {
     "tune_updates": 1,
     "tune_batch_size": 4,
 }
+SPREAD = Variant("spread p", "", model={"decay_last_initial_p": 12.0})
 SOURCES = [f"source{number}" for number in range(6)]
 
 
@@ -55,6 +58,33 @@ def test_every_variant_starts_from_the_weights_of_the_full_one(
     for field, value in variant.model.items():
         assert getattr(found.config, field) == value
     assert table.layout == found.config.layout
+
+
+def test_variants_go_on_from_the_base_of_their_seed(data: StudyData, tmp_path: Path) -> None:
+    settings = StudySettings(preset="tiny", batch_size=4, num_updates=1, base_updates=2)
+    device = torch.device("cpu")
+    base = base_model(data, 1, settings, device, tmp_path)
+    again = base_model(data, 1, replace(settings, num_updates=9), device, tmp_path)  # read
+    assert len(list(tmp_path.iterdir())) == 1
+    alone = initial_model(data, data.train, NO_LEAVES, 1, settings)
+    trained = {
+        name
+        for name, weight in base.state_dict().items()
+        if not torch.equal(weight, alone.state_dict()[name])
+    }
+    assert {"layers.0.inner.weight", "layers.1.attention.decay.p"} <= trained
+    for name in ("full", "no leaves", "no decay", "spread p"):
+        variant = find_variant(name) if name != "spread p" else SPREAD
+        found = initial_model(data, data.train, variant, 1, settings, again).state_dict()
+        for key, weight in base.state_dict().items():
+            has_own_p = name == "spread p" and key.endswith("decay.p")
+            if key in found:
+                assert torch.equal(found[key], weight) != has_own_p, (name, key)
+    model, losses = trained_model(data, data.train, NO_LEAVES, 1, settings, tmp_path)
+    assert losses["mlm"] > 0
+    assert not torch.equal(model.layers[0].inner.weight, base.layers[0].inner.weight)
+    base_model(data, 2, settings, device, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
@@ -92,6 +122,17 @@ def test_a_run_answers_everything(name: str, small_dataset: Path, tmp_path: Path
     has_relations = "relation_macro_f1" in outcome.splits["validation"].scores
     assert has_relations == (name == "full")
     assert "masked tokens: accuracy" in study_markdown([outcome], "validation")
+
+
+def test_what_a_run_says_before_its_fine_tunes_is_an_outcome_by_itself(data: StudyData) -> None:
+    settings = StudySettings(**FLAGS)
+    tasks, device = make_tasks(data, settings), torch.device("cpu")
+    before, after = run_variant(data, tasks, NO_LEAVES, 0, settings, device)
+    assert (before.settings["tune_updates"], after.settings) == (0, asdict(settings))
+    early, late = (each.splits["validation"].figures for each in (before, after))
+    assert "search_zero_shot/mrr" in early
+    assert late.keys() - early.keys() >= {"search/mrr", "misuse/location_accuracy", "tails/mrr"}
+    assert early == {name: late[name] for name in early}
 
 
 def test_an_unknown_variant_is_one_line(
