@@ -17,6 +17,7 @@ from graphmert.training.losses import NO_LABEL
 
 EVALUATION_SEED = 0
 EVALUATION_EPOCH = -1  # of no training run: held-out masks never change
+EVALUATION_MNM_SHARE = 0.15  # most of a window's other relations are to be seen
 MNM_TARGETS = ("relations", "tails")
 FIRST_ORDINARY_TOKEN = 5  # <s> <pad> </s> <unk> <mask> are never drawn in place of a token
 
@@ -32,12 +33,13 @@ _TOKEN_BITS = 20
 
 @dataclass(frozen=True)
 class MaskSettings:
-    """Rates of both objectives: those of the paper (arXiv 2510.09580) and of the seed."""
+    """Rates of both objectives: those of the paper (arXiv 2510.09580) and of the seed, but that
+    MNM asks for half of the triples, where they ask for 15%: relations are learnt sooner."""
 
     mlm_share: float = 0.15  # of the maskable roots of a window
     span_stop: float = 0.2  # p of the geometric distribution of span lengths
     max_span: int = 7  # roots
-    mnm_share: float = 0.15  # of the triples whose leaves are all to be seen
+    mnm_share: float = 0.5  # of the triples whose leaves are all to be seen
     mnm_target: str = "relations"  # what MNM asks of them, or the tokens of their "tails" (paper)
     masked_share: float = 0.8  # of what is chosen becomes <mask> ...
     random_share: float = 0.1  # ... or something random; the rest stays as it is
@@ -90,10 +92,16 @@ def mask_batch(
 def evaluation_masks(batch: RaggedBatch, settings: MaskSettings, vocab_size: int) -> MaskedBatch:
     """Mask held-out windows: the same for every run, epoch and batch.
 
-    Everything chosen is masked: what is asked for is never to be seen. Of triples, relations are
-    asked for, whatever was trained.
+    Everything chosen is masked: what is asked for is never to be seen. Of at most 15% of the
+    triples the relations are asked for, whatever was trained.
     """
-    unseen = replace(settings, masked_share=1.0, random_share=0.0, mnm_target="relations")
+    unseen = replace(
+        settings,
+        masked_share=1.0,
+        random_share=0.0,
+        mnm_share=min(settings.mnm_share, EVALUATION_MNM_SHARE),
+        mnm_target="relations",
+    )
     return mask_batch(batch, unseen, EVALUATION_SEED, EVALUATION_EPOCH, vocab_size)
 
 

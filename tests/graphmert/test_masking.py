@@ -80,6 +80,15 @@ def test_masks_change_with_seed_and_with_epoch_and_held_out_ones_never() -> None
     assert torch.equal(evaluation_masks(batch, RATES, VOCAB_SIZE).mlm_labels, masks[3])
 
 
+def test_evaluation_asks_for_relations_of_few_triples_whatever_was_trained() -> None:
+    batch = random_table(7, 1500, ChainLayout()).batch(range(1500))
+    num_asked = [
+        int((evaluation_masks(batch, rates, VOCAB_SIZE).relation_labels != NO_LABEL).sum())
+        for rates in (replace(RATES, mnm_share=share) for share in (0.1, 0.15, 0.5, 1.0))
+    ]
+    assert 0 < num_asked[0] < num_asked[1] == num_asked[2] == num_asked[3]
+
+
 def test_what_evaluation_asks_for_is_never_to_be_seen() -> None:
     batch = random_table(0, num_windows=40).batch(range(40))
     masked = evaluation_masks(batch, RATES, VOCAB_SIZE)
@@ -166,7 +175,7 @@ def test_shares_are_those_of_the_settings() -> None:
     can_ask = torch.ones(len(batch.triple_relations), dtype=torch.bool)
     can_ask[batch.leaf_triples[masked.leaf_is_hidden | (masked.leaf_input_ids == MASK)]] = False
     is_asked = masked.relation_labels != NO_LABEL
-    assert float(is_asked.sum() / can_ask.sum()) == pytest.approx(0.15, abs=0.02)
+    assert float(is_asked.sum() / can_ask.sum()) == pytest.approx(0.5, abs=0.02)
     asked = masked.relation_inputs[is_asked]
     assert float((asked == RATES.num_relations).float().mean()) == pytest.approx(0.8, abs=0.04)
 
