@@ -127,10 +127,11 @@ def compare(
             values = {seed: float(ratio(each.sum(0))) for seed, each in by_seed.items()}
             against = {}
             for other in references if figure.has_interval else ():
-                theirs = sums.get(other, {})
-                ours = by_seed
-                if variant in untrained:
-                    ours = dict.fromkeys(theirs, next(iter(by_seed.values())))
+                ours, theirs = by_seed, sums.get(other, {})
+                if variant in untrained and theirs:
+                    ours = dict.fromkeys(theirs, next(iter(ours.values())))
+                elif other in untrained and theirs:
+                    theirs = dict.fromkeys(ours, next(iter(theirs.values())))
                 if other != variant and ours.keys() & theirs.keys():
                     against[other] = _difference(ours, theirs, seed)
             found = list(values.values())

@@ -196,6 +196,10 @@ def test_what_needs_no_training_stands_beside_every_seed() -> None:
     difference = table["count table"]["masked tokens: accuracy"].against["no leaves"]
     assert difference.mean == pytest.approx(0.40 - 0.51)
     assert difference.num_seeds == 3
+    table = compare([*runs, untrained], "validation", ["count table"])
+    difference = table["no leaves"]["masked tokens: accuracy"].against["count table"]
+    assert difference.mean == pytest.approx(0.51 - 0.40)
+    assert difference.num_seeds == 3
 
 
 def test_baselines_that_come_with_the_answers_have_rows_of_their_own() -> None:
