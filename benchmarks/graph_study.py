@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
@@ -41,7 +41,7 @@ from graphmert.study.run import add_settings, run_variant
 from graphmert.study.settings import StudySettings
 from graphmert.study.tasks import StudyTasks, make_tasks
 from graphmert.study.training import base_model
-from graphmert.study.variants import MAIN, OTHERS, VARIANTS, Variant, find_variant
+from graphmert.study.variants import MAIN, NO_LEAVES, OTHERS, VARIANTS, Variant, find_variant
 
 HELD_OUT = ("validation", "test")
 FORK = multiprocessing.get_context("fork")  # children share the data that their parent has read
@@ -65,6 +65,10 @@ class Job:
         passes = 2 if self.variant.training.get("is_two_passes") else 1
         tuning_s = TUNED_TASKS * settings.tune_updates * TUNE_UPDATE_S
         return START_S + passes * settings.num_updates * update_s + tuning_s + ASK_S
+
+    def key(self, data: StudyData) -> tuple[Any, ...]:
+        made_with = self.settings.made_with(data, self.variant)
+        return run_key(self.variant.name, self.seed, data.digest, asdict(self.settings), made_with)
 
     @property
     def label(self) -> str:
@@ -107,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
     num_cards = options.num_gpus if options.num_gpus is not None else count_gpus()
     slots = max(1, num_cards) * options.jobs_per_gpu
     data = read_splits(options)
-    jobs = planned_jobs(options, data, {outcome.key for outcome in done})
+    jobs = planned_jobs(options, data, {outcome.key: outcome.splits.keys() for outcome in done})
     print_plan(jobs, len(done), slots, options, data)
     if options.plan_only:
         return 0
@@ -146,8 +150,8 @@ def make_bases(
             child.start()
         for child in children:
             child.join()
-            if child.exitcode:
-                raise RuntimeError("a base was not trained: see what it printed above")
+        if any(child.exitcode for child in children):
+            raise UserError("a base was not trained: see what it printed above")
 
 
 def work_through(
@@ -269,8 +273,12 @@ def _send_answer(function: Callable[[int], Any], number: int, sender: Connection
     sender.close()
 
 
-def planned_jobs(options: argparse.Namespace, data: StudyData, done: set[Any]) -> list[Job]:
-    """Return what is to be done: the main variants with all seeds, then the others, shorter."""
+def planned_jobs(
+    options: argparse.Namespace, data: StudyData, done: Mapping[Any, Collection[str]]
+) -> list[Job]:
+    """Return what is to be done: the main variants with all seeds, then the others, shorter.
+
+    `done`: the splits that runs of these keys were asked."""
     settings = settings_of(options)
     named = [find_variant(name) for name in options.variants]
     main = named if named else list(MAIN)
@@ -279,18 +287,7 @@ def planned_jobs(options: argparse.Namespace, data: StudyData, done: set[Any]) -
         changed = {"num_updates": options.short_updates, "tune_updates": 0}
         short = StudySettings(**asdict(settings) | changed)
         jobs += [Job(variant, 0, short) for variant in (*MAIN, *OTHERS)]
-    return [
-        job
-        for job in jobs
-        if run_key(
-            job.variant.name,
-            job.seed,
-            data.digest,
-            asdict(job.settings),
-            job.settings.made_with(data, job.variant),
-        )
-        not in done
-    ]
+    return [job for job in jobs if not done.get(job.key(data), set()) >= set(options.splits)]
 
 
 def print_plan(
@@ -307,6 +304,11 @@ def print_plan(
         ends[at] += job.predicted_s(options.windows_per_s)
         predicted_s = job.predicted_s(options.windows_per_s)
         print(f"  {predicted_s:5.0f} s, ends at {ends[at]:5.0f} s  {job.label}")
+    if options.base_updates:
+        base = Job(NO_LEAVES, 0, settings_of(options).of_base)
+        num_rounds = -(-len({job.seed for job in jobs}) // slots)
+        base_s = num_rounds * base.predicted_s(options.windows_per_s)
+        print(f"before them {base_s:.0f} s for the bases, where they are not there yet")
     print(f"in all {max(ends):.0f} s and some 60 s to read and draw; budget {options.budget_s} s")
     sys.stdout.flush()
 
@@ -353,6 +355,9 @@ def read_outcomes(paths: Sequence[Path]) -> list[Outcome]:
         if path.is_file():
             for line in path.read_text(encoding="utf-8").splitlines():
                 outcome = Outcome.from_json(line)
+                earlier = outcomes.get(outcome.key)
+                if earlier is not None:  # of other splits
+                    outcome = replace(outcome, splits=earlier.splits | outcome.splits)
                 outcomes[outcome.key] = outcome
     return list(outcomes.values())
 
@@ -421,9 +426,8 @@ def _parser() -> argparse.ArgumentParser:
     each.set_defaults(run=report)
     each.add_argument("--outcomes", type=Path, nargs="+", required=True)
     each.add_argument("--output_dir", type=Path, required=True)
-    for name, command in commands.choices.items():
-        default = ["validation"] if name == "report" else list(HELD_OUT)
-        command.add_argument("--splits", nargs="+", choices=HELD_OUT, default=default)
+    for command in commands.choices.values():
+        command.add_argument("--splits", nargs="+", choices=HELD_OUT, default=["validation"])
     return parser
 
 

@@ -17,9 +17,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from graph_study_data import read
 from tokenizers import Tokenizer
 
+from graph_builder.relations import CONTAINS, HAS_FIELD
 from graphmert.data.windows import WindowTable
 from graphmert.evaluation.bm25 import score_bm25
 from graphmert.evaluation.code_search import make_search_task
@@ -63,12 +65,15 @@ def rare_lines(data: StudyData, table: WindowTable) -> Iterator[str]:
         rare += found
     candidates = np.array([each.num_candidates for each in rare])
     near = np.array([each.num_near for each in rare if each.num_near])
-    hits = np.array([each.is_near for each in rare if each.num_near])
+    is_near = np.array([each.is_near for each in rare])
+    of_knowledge = table.triple_relations[table.triple_is_knowledge]
+    members = torch.isin(of_knowledge, torch.tensor([CONTAINS, HAS_FIELD])).double().mean()
     yield f"masked tokens: {num_masked:,}; knowledge alone shows {len(rare) / num_masked:.2%}"
     yield f"candidates for these, median: {np.median(candidates):.0f}"
-    yield f"right by drawing one of them: {(1 / candidates).mean():.1%}"
-    yield f"answer hangs on the last root before it that has knowledge: {hits.mean():.1%}"
+    yield f"right by drawing one of them at random: {(1 / candidates).mean():.1%}"
+    yield f"answer hangs on the last root before it that has knowledge: {is_near.mean():.1%}"
     yield f"candidates there, median: {np.median(near):.0f}"
+    yield f"knowledge that says what a class or module contains or has: {members:.1%}"
 
 
 def rare_tokens(data: StudyData, table: WindowTable, windows: range) -> tuple[int, list[RareToken]]:

@@ -36,12 +36,17 @@ PARENT_TAG = "mlflow.parentRunId"
 
 @task(task_run_name="{variant}, seed {seed}")
 def run_variant(
-    variant: str, seed: int, data_path: Path, split: str, settings: StudySettings, output: Path
+    variant: str,
+    seed: int,
+    data_path: Path,
+    split: str,
+    settings: StudySettings,
+    bases_dir: Path,
+    output: Path,
 ) -> Path:
     """Train and ask one variant in a child process; return the file with its outcome."""
-    bases = output.parent.parent / "bases"  # those of earlier flow runs serve too
-    flags = {"variant": variant, "seed": seed, "split": split, "output": output, "bases_dir": bases}
-    flags |= asdict(settings)
+    flags = {"variant": variant, "seed": seed, "split": split, "bases_dir": bases_dir}
+    flags |= {"output": output, **asdict(settings)}
     options = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
     log = get_run_logger().info
     with gpu_slots(1):
@@ -65,7 +70,8 @@ def tracked_variant(
     status = "FAILED"
     try:
         path = folder / f"{variant.replace(' ', '-')}-{seed}.json"
-        written = run_variant(variant, seed, data_path, split, settings, path)
+        bases_dir = folder.parent / "bases"  # those of earlier flow runs serve too
+        written = run_variant(variant, seed, data_path, split, settings, bases_dir, path)
         outcome = Outcome.from_json(written.read_text(encoding="utf-8"))
         log_outcome(run_id, outcome)
         status = "FINISHED"

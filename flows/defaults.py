@@ -1,7 +1,7 @@
 """The embedded default: sources that need no network after the install, and sizes to fit them.
 
-Chosen so that clone, install and this run end within 10 minutes on two cores (README, "The two
-commands").
+Chosen so that clone, install and this run end within about 10 minutes on two cores (README, "The
+two commands").
 """
 
 from typing import Final

@@ -26,6 +26,12 @@ class Group(NamedTuple):
         return found
 
     @property
+    def before_tuning(self) -> "Group":
+        """The group of runs whose fine-tunes were left out or cut off."""
+        settings = json.dumps(self.values | {"tune_updates": 0}, sort_keys=True)
+        return Group(self.data_set, settings)
+
+    @property
     def title(self) -> str:
         values = self.values
         size = f"{values['num_updates']:,} updates"
@@ -42,7 +48,8 @@ class Group(NamedTuple):
 def study_tables(outcomes: Sequence[Outcome], split: str) -> dict[Group, Table]:
     """Return a table for each group of runs, the longest runs first.
 
-    What needs no training (no number of updates) stands in all those of its data set. Raises
+    What needs no training (no number of updates) stands in all those of its data set, and what a
+    run said before its fine-tunes beside those that were tuned, unless it was too. Raises
     ValueError where a variant has two outcomes of one seed in a group.
     """
     groups: dict[Group, dict[tuple[str, int], Outcome]] = {}
@@ -58,6 +65,10 @@ def study_tables(outcomes: Sequence[Outcome], split: str) -> dict[Group, Table]:
         if (outcome.variant, outcome.seed) in runs:
             raise ValueError(f"two outcomes of {outcome.variant!r}, seed {outcome.seed}")
         runs[outcome.variant, outcome.seed] = outcome
+    for tuned in [group for group in groups if group.before_tuning != group]:
+        groups[tuned] = groups.get(tuned.before_tuning, {}) | groups[tuned]
+    for untuned in {group.before_tuning for group in groups if group.before_tuning != group}:
+        groups.pop(untuned, None)
     order = {variant.name: at for at, variant in enumerate(VARIANTS)}
     tables = {}
     for group in sorted(groups, key=lambda each: -each.values["num_updates"]):

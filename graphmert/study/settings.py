@@ -57,10 +57,11 @@ class StudySettings:
         """The settings that the base is trained with."""
         return StudySettings(
             preset=self.preset,
-            num_updates=max(1, self.base_updates),
+            num_updates=self.base_updates,
             batch_size=self.batch_size,
             learning_rate=self.base_learning_rate,
             warmup_share=self.warmup_share,
+            tune_updates=0,
         )
 
     @property

@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, astuple
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ def base_model(
     One that `bases_dir` has is read, not trained; one that it has not is kept there.
     """
     alone = settings.of_base
-    made_of = [data.digest, seed, asdict(alone), alone.made_with(data, NO_LEAVES)]
+    made_of = [data.digest, seed, alone.num_updates, alone.made_with(data, NO_LEAVES)]
     key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
     folder = None if bases_dir is None else bases_dir / key[:12]
     if folder is not None and folder.is_dir():
@@ -98,7 +98,7 @@ def initial_model(
     """Return a model whose weights are those that the full one starts from, or those of `base`, as
     far as it has weights of the same name and shape.
 
-    The decay's p is a setting, not drawn: but for a base with the same decay it is the variant's.
+    p is the base's where both have the same decay settings, else where the variant's own starts.
     """
     torch.manual_seed(seed)
     full = GraphMERTModel(settings.model(data, FULL))

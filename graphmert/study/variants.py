@@ -55,7 +55,7 @@ OTHERS: Final = (
     Variant("root alone", "the relation head reads the root", model={"relation_input": "root"}),
     Variant("multiplied decay", "score times decay (paper)", model=PAPERS_DECAY),
     Variant("equal p", "p starts at 1 in every head", model={"decay_last_initial_p": 1.0}),
-    Variant("frozen p", "p stays 1", model={"is_decay_learnable": False}),
+    Variant("frozen p", "p stays as it starts", model={"is_decay_learnable": False}),
     Variant("no decay", "plain attention", model={"use_decay": False}),
     Variant(
         "roots not joined",

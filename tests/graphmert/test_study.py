@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from graph_builder.errors import UserError
 from graphmert.evaluation.measures import Measures, measure
 from graphmert.study.comparison import compare
 from graphmert.study.data import StudyData, load_study_data, seen_by
@@ -187,6 +188,30 @@ def test_runs_of_other_settings_or_data_are_no_pair_and_a_second_of_one_is_refus
     ]
     with pytest.raises(ValueError, match="two outcomes of 'full', seed 0"):
         study_tables([*runs, runs[1]], "validation")
+
+
+def test_a_run_without_its_fine_tunes_stands_beside_those_that_had_theirs() -> None:
+    settings = {"num_updates": 5, "tune_updates": 0}
+    cut_off = [
+        replace(hits("full", seed, dict.fromkeys(SOURCES, 60)), settings=settings)
+        for seed in range(2)
+    ]
+    settings = {"num_updates": 5, "tune_updates": 9}
+    tuned = [
+        replace(hits(variant, seed, dict.fromkeys(SOURCES, percent)), settings=settings)
+        for variant, seed, percent in [("full", 0, 61), ("no leaves", 0, 50), ("no leaves", 1, 50)]
+    ]
+    [table] = study_tables([*cut_off, *tuned], "validation").values()
+    cell = table["full"]["masked tokens: accuracy"]
+    assert cell.by_seed == {0: pytest.approx(0.61), 1: pytest.approx(0.60)}
+    assert cell.against["no leaves"].num_seeds == 2
+    assert len(study_tables(cut_off, "validation")) == 1
+
+
+@pytest.mark.parametrize("name", ["num_updates", "tune_updates", "base_updates"])
+def test_a_negative_number_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match=name):
+        StudySettings(**{name: -1})
 
 
 def test_what_needs_no_training_stands_beside_every_seed() -> None:
