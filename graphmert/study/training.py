@@ -26,6 +26,7 @@ from graphmert.models.loading import load_model
 from graphmert.study.data import StudyData, seen_by
 from graphmert.study.settings import StudySettings
 from graphmert.study.variants import FULL, NO_LEAVES, Variant
+from graphmert.training.checkpoint import save_model
 from graphmert.training.compilation import compile_model
 from graphmert.training.console import say
 from graphmert.training.passes import passes_of_updates
@@ -83,7 +84,7 @@ def base_model(
     model = copy_model(model)  # which is not compiled
     if folder is not None:
         with whole_folder(folder) as unfinished:
-            model.save_pretrained(unfinished)
+            save_model(model, model.state_dict(), unfinished)
     return model
 
 

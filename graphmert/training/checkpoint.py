@@ -76,7 +76,7 @@ def save_checkpoint(
     partial = folder / f".{target.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    _save_model(model, tensors.weights, partial)
+    save_model(model, tensors.weights, partial)
     save_file(dict(tensors.moments), partial / OPTIMIZER_FILE)
     for name in TOKENIZER_FILES:
         if (tokenizer_path / name).is_file():
@@ -144,7 +144,7 @@ def remove_superseded(folder: Path, keep_every: int) -> None:
             shutil.rmtree(checkpoint)
 
 
-def _save_model(model: GraphMERTModel, weights: Mapping[str, Tensor], folder: Path) -> None:
+def save_model(model: GraphMERTModel, weights: Mapping[str, Tensor], folder: Path) -> None:
     """Write config.json and model.safetensors, without a progress bar of their own."""
     disable_progress_bar()
     model.save_pretrained(folder, state_dict=dict(weights))
