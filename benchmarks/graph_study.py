@@ -34,6 +34,7 @@ import torch
 from graph_study_data import read
 
 from graph_builder.errors import UserError
+from graph_builder.manifest import SPLITS
 from graphmert.study.data import StudyData
 from graphmert.study.outcome import Outcome, run_key
 from graphmert.study.report import study_json, study_markdown
@@ -43,7 +44,7 @@ from graphmert.study.tasks import StudyTasks, make_tasks
 from graphmert.study.training import base_model
 from graphmert.study.variants import MAIN, NO_LEAVES, OTHERS, VARIANTS, Variant, find_variant
 
-HELD_OUT = ("validation", "test")
+HELD_OUT = SPLITS[1:]  # all but train
 FORK = multiprocessing.get_context("fork")  # children share the data that their parent has read
 START_S = 25.0  # of a run: imports on the card, compilation
 UPDATE_OVERHEAD_S = 0.05  # below this no update is queued, see train_throughput.py

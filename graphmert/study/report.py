@@ -65,10 +65,11 @@ def study_tables(outcomes: Sequence[Outcome], split: str) -> dict[Group, Table]:
         if (outcome.variant, outcome.seed) in runs:
             raise ValueError(f"two outcomes of {outcome.variant!r}, seed {outcome.seed}")
         runs[outcome.variant, outcome.seed] = outcome
-    for tuned in [group for group in groups if group.before_tuning != group]:
-        groups[tuned] = groups.get(tuned.before_tuning, {}) | groups[tuned]
-    for untuned in {group.before_tuning for group in groups if group.before_tuning != group}:
-        groups.pop(untuned, None)
+    tuned = [group for group in groups if group.before_tuning != group]
+    for group in tuned:
+        groups[group] = groups.get(group.before_tuning, {}) | groups[group]
+    for group in tuned:
+        groups.pop(group.before_tuning, None)
     order = {variant.name: at for at, variant in enumerate(VARIANTS)}
     tables = {}
     for group in sorted(groups, key=lambda each: -each.values["num_updates"]):

@@ -203,8 +203,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         device = usable_device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
         data = load_study_data(options.data_path, (options.split,))
         tasks = make_tasks(data, settings)
-        runs = run_variant(data, tasks, variant, options.seed, settings, device, options.bases_dir)
-        *_, outcome = runs
+        *_, outcome = run_variant(
+            data, tasks, variant, options.seed, settings, device, options.bases_dir
+        )
         write_whole(options.output, f"{outcome.to_json()}\n".encode())
     except (UserError, ValueError, OSError, NonFiniteLossError) as error:
         print(f"graphmert.study.run: {' '.join(str(error).split())}", file=sys.stderr)

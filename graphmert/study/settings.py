@@ -1,7 +1,7 @@
 """The settings of a study: the same for all its variants."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from graph_builder.errors import UserError
@@ -55,12 +55,11 @@ class StudySettings:
     @property
     def of_base(self) -> "StudySettings":
         """The settings that the base is trained with."""
-        return StudySettings(
-            preset=self.preset,
+        return replace(
+            self,
             num_updates=self.base_updates,
-            batch_size=self.batch_size,
             learning_rate=self.base_learning_rate,
-            warmup_share=self.warmup_share,
+            base_updates=0,
             tune_updates=0,
         )
 

@@ -20,7 +20,7 @@ from graph_builder.whole_folder import whole_folder
 from graphmert.data.batches import epoch_batches
 from graphmert.data.packing import PackedRows
 from graphmert.data.windows import WindowTable
-from graphmert.evaluation.tuning import autocast, copy_model
+from graphmert.evaluation.tuning import autocast
 from graphmert.models.graphmert import GraphMERTModel
 from graphmert.models.loading import load_model
 from graphmert.study.data import StudyData, seen_by
@@ -81,7 +81,6 @@ def base_model(
         return load_model(folder)
     table = seen_by(NO_LEAVES, data.train.to(device), seed, data.tokenizer)
     model, _ = trained_model(data, table, NO_LEAVES, seed, alone)
-    model = copy_model(model)  # which is not compiled
     if folder is not None:
         with whole_folder(folder) as unfinished:
             save_model(model, model.state_dict(), unfinished)

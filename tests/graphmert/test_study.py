@@ -19,7 +19,7 @@ from graphmert.study.run import main, run_variant
 from graphmert.study.settings import StudySettings
 from graphmert.study.tasks import make_tasks
 from graphmert.study.training import base_model, initial_model, trained_model
-from graphmert.study.variants import NO_LEAVES, VARIANTS, Variant, find_variant
+from graphmert.study.variants import FULL, NO_LEAVES, VARIANTS, Variant, find_variant
 from graphmert.training.passes import packed_passes
 from graphmert.training.update import SummedLosses, make_optimizer, update
 
@@ -74,13 +74,12 @@ def test_variants_go_on_from_the_base_of_their_seed(data: StudyData, tmp_path: P
         if not torch.equal(weight, alone.state_dict()[name])
     }
     assert {"layers.0.inner.weight", "layers.1.attention.decay.p"} <= trained
-    for name in ("full", "no leaves", "no decay", "spread p"):
-        variant = find_variant(name) if name != "spread p" else SPREAD
+    for variant in (FULL, NO_LEAVES, find_variant("no decay"), SPREAD):
         found = initial_model(data, data.train, variant, 1, settings, again).state_dict()
         for key, weight in base.state_dict().items():
-            has_own_p = name == "spread p" and key.endswith("decay.p")
+            has_own_p = variant is SPREAD and key.endswith("decay.p")
             if key in found:
-                assert torch.equal(found[key], weight) != has_own_p, (name, key)
+                assert torch.equal(found[key], weight) != has_own_p, (variant.name, key)
     model, losses = trained_model(data, data.train, NO_LEAVES, 1, settings, tmp_path)
     assert losses["mlm"] > 0
     assert not torch.equal(model.layers[0].inner.weight, base.layers[0].inner.weight)
