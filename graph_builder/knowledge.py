@@ -1,24 +1,33 @@
 """Knowledge: which settled facts a window gets from the rest of its repository.
 
-Candidates are the facts about each entity that a name in the window leads to. Three rules keep
-them from telling the model what the window says:
+Candidates are the facts about each entity that a name in the window leads to, the synthetic name
+that it opens with too; and, of a window that is a part of a longer function, what the rest of that
+function states about names in the window: parameters, local names, types, calls, flows. Three rules
+keep them from telling the model what the window says:
 
-- Where the evidence is decides, not what the window's text says: a fact stated in this window's
+- Where the evidence is decides, not what the window's text says: a triple stated in this window's
   bytes is no candidate, one stated anywhere else is.
-- Choice and order come from a hash of the names in the facts alone, so they are the same whatever
-  else the window says.
-- A chosen fact that equals a local triple is that triple: it is not added twice, and it is masked
-  by the stricter rule of local leaves, because the window says it too. Its place in the budget
-  stays used. Were it given to the next fact in line, a look at which facts are there would tell
-  what the window says, or, for an answer that is masked, what it is not. For the same reason a
-  chosen fact that finds no free slots is left out and counted, not replaced.
+- Choice and order come from the names in the facts and from where they are stated alone, so they
+  are the same whatever else the window says. A fact is about one of its ends: were it about
+  whichever is mentioned, the place of a leaf would tell that the other is not.
+- A chosen fact is knowledge even if the window states it too, and is placed before the window's own
+  triples. Were it gone or masked then, what is to be seen would tell what the window says, or, for
+  an answer that is masked, what it is not.
+
+What the rest of the function states takes half of the leaves at most, the nearest first; then the
+entities take turns, each one's facts in the order of a hash.
 """
+
+from collections.abc import Iterable
+from typing import Final
 
 import numpy as np
 
 from graph_builder.compiled import inner
 from graph_builder.hash_order import NO_SALT, is_equal, sort_by_hash, turn_equal_pairs
 from graph_builder.link_tables import Array, Number, Rules, Tables, num_leaves
+
+OWNED_SHARE: Final = 2  # what the rest of its function states takes half of a window's knowledge
 
 
 @inner
@@ -34,8 +43,60 @@ def sorted_facts(tables: Tables) -> Array:
 
 
 @inner
-def choose_facts(tables: Tables, rules: Rules, window: int, fact_order: Array) -> Array:
-    """Return the facts for a window, in hash order: the rule is that of `knowledge.py`."""
+def choose_owned(tables: Tables, rules: Rules, window: int, room: Array) -> Array:
+    """Return the triples of the rest of the window's function that it gets, the nearest first.
+
+    `room`, for each text, is all 0, and is so again in the end.
+    """
+    this, triples, names = tables.windows[window], tables.triples, tables.names
+    left, num = rules.max_knowledge_leaves // OWNED_SHARE, 0
+    chosen = np.empty(left, dtype=np.int32)
+    if this.first_owned == this.first_triple and this.end_owned == this.end_triple:
+        return chosen[:0]
+    _add_room(tables, rules, window, room)
+    before, after = this.first_triple - 1, np.int64(this.end_triple)
+    while left > 0 and (before >= this.first_owned or after < this.end_owned):
+        if _is_nearer(tables, window, before, after):
+            triple, before = before, before - 1
+        else:
+            triple, after = after, after + 1
+        head = tables.parts[names[triples[triple].head].end_part - 1]
+        taken = num_leaves(tables, triples[triple].tail)
+        if taken <= min(left, room[head]) and not has_equal(triples, chosen[:num], triples[triple]):
+            chosen[num] = triple
+            num += 1
+            left -= taken
+            room[head] -= taken
+    for word in range(this.first_word, this.end_word):
+        room[tables.words[word].text] = 0
+    room[this.name_text] = 0
+    return chosen[:num]
+
+
+@inner
+def _add_room(tables: Tables, rules: Rules, window: int, room: Array) -> None:
+    """Add the slots, taken or free, at the words of a window to those of their texts."""
+    this = tables.windows[window]
+    room[this.name_text] += this.num_name_tokens * rules.leaves_per_root
+    for word in tables.words[this.first_word : this.end_word]:
+        if this.first_token <= word.first_token and word.end_token <= this.end_token:
+            room[word.text] += (word.end_token - word.first_token) * rules.leaves_per_root
+
+
+@inner
+def _is_nearer(tables: Tables, window: int, before: int, after: int) -> bool:
+    """Tell whether a triple before the window is to be had, and none after it is nearer."""
+    this, sites = tables.windows[window], tables.triple_sites
+    if before < this.first_owned or after >= this.end_owned:
+        return before >= this.first_owned
+    return this.start - sites[before] <= sites[after] - this.end
+
+
+@inner
+def choose_facts(
+    tables: Tables, rules: Rules, window: int, fact_order: Array, owned: Array
+) -> Array:
+    """Return the facts that a window gets beside the chosen triples `owned`, in hash order."""
     facts, places = tables.facts, tables.fact_places
     entities = _entities_of(tables, window)
     room = _room_of(tables, rules, window, entities)
@@ -43,6 +104,8 @@ def choose_facts(tables: Tables, rules: Rules, window: int, fact_order: Array) -
     for at in range(entities.size):
         next_facts[at] = tables.entities[entities[at]].first_fact
     left, num = rules.max_knowledge_leaves, 0
+    for triple in owned:
+        left -= num_leaves(tables, tables.triples[triple].tail)
     chosen = np.empty(left, dtype=np.int32)
     for _ in range(rules.max_knowledge_leaves):  # one turn of each entity
         is_over = True
@@ -57,7 +120,9 @@ def choose_facts(tables: Tables, rules: Rules, window: int, fact_order: Array) -
             next_facts[at] += 1
             leaves = facts[fact].head if places[fact].is_reversed else facts[fact].tail
             taken = num_leaves(tables, leaves)
-            if taken <= min(left, room[at]) and not has_equal(facts, chosen[:num], facts[fact]):
+            is_new = not has_equal(facts, chosen[:num], facts[fact])
+            is_new = is_new and not has_equal(tables.triples, owned, facts[fact])
+            if is_new and taken <= min(left, room[at]):
                 chosen[num] = fact
                 num += 1
                 left -= taken
@@ -71,10 +136,12 @@ def choose_facts(tables: Tables, rules: Rules, window: int, fact_order: Array) -
 
 @inner
 def _entities_of(tables: Tables, window: int) -> Array:
-    """Return the entities that the window's references lead to, sorted by hash, then by name."""
+    """Return the entities that the window's names lead to, sorted by hash, then by name."""
     this, entities = tables.windows[window], tables.entities
-    found = np.empty(this.end_reference - this.first_reference, dtype=np.int32)
+    found = np.empty(1 + this.end_reference - this.first_reference, dtype=np.int32)
     num = 0
+    if this.name_entity >= 0:
+        found[0], num = this.name_entity, 1
     for at in range(this.first_reference, this.end_reference):
         entity = tables.references[at].entity
         to = num
@@ -97,6 +164,9 @@ def _room_of(tables: Tables, rules: Rules, window: int, entities: Array) -> Arra
     """Return the slots, taken or free, at the mentions of each entity."""
     this = tables.windows[window]
     room = np.zeros(entities.size, dtype=np.int32)
+    for at in range(entities.size):
+        if entities[at] == this.name_entity:
+            room[at] = this.num_name_tokens * rules.leaves_per_root
     for reference in range(this.first_reference, this.end_reference):
         first, end = tokens_of_reference(tables, window, reference)
         if this.first_token <= first < end <= this.end_token:
@@ -131,7 +201,7 @@ def _is_here(tables: Tables, window: int, fact: int) -> bool:
 
 
 @inner
-def has_equal(keys: Array, listed: Array, key: Array) -> bool:
+def has_equal(keys: Array, listed: Iterable[int], key: Array) -> bool:
     found = False
     for item in listed:
         found = found or is_equal(keys[item], key)

@@ -51,6 +51,8 @@ def link_input(
             linked_file(path, files[path], encoded, repository, lengths, num_tokens, numbering)
         )
     entities = sorted(numbering.entities)
+    ranks = np.zeros(len(entities), dtype=np.int32)
+    ranks[[numbering.entities[entity] for entity in entities]] = np.arange(len(entities))
     entity_table, facts, fact_places = _fact_tables(entities, linked, repository, numbering.names)
     window_ids = [
         window_id(source, file.path, index) for file in linked for index in range(len(file.owners))
@@ -62,11 +64,12 @@ def link_input(
         **spell_names(tokenizer, names, numbering.texts, layout.leaves_per_root),
         triples=np.concatenate([file.triples for file in linked]),
         triple_spans=np.concatenate([file.triple_spans for file in linked]),
-        references=_stack_references(linked, entities, numbering.entities),
+        triple_sites=np.concatenate([file.triple_sites for file in linked]),
+        references=_stack_references(linked, ranks),
         entities=entity_table,
         facts=facts,
         fact_places=fact_places,
-        windows=_stack_windows(linked, window_ids),
+        windows=_stack_windows(linked, window_ids, ranks),
     )
     return LinkInput(linked, window_ids, names, len(numbering.texts), tables)
 
@@ -128,24 +131,21 @@ def _stack_words(files: Sequence[LinkedFile]) -> Array:
     )
 
 
-def _stack_references(
-    files: Sequence[LinkedFile], entities: Sequence[str], numbers: Numbers
-) -> Array:
-    """Return the references of all files, to entities in the order of their names."""
+def _stack_references(files: Sequence[LinkedFile], ranks: Int32) -> Array:
+    """Return the references of all files; `ranks` has the place of each entity in the table."""
     stacked = np.concatenate([file.references for file in files])
-    ranks = np.zeros(len(entities), dtype=np.int32)
-    ranks[[numbers[entity] for entity in entities]] = np.arange(len(entities))
     stacked["entity"] = ranks[stacked["entity"]]
     return stacked
 
 
-def _stack_windows(files: Sequence[LinkedFile], window_ids: Sequence[int]) -> Array:
+def _stack_windows(files: Sequence[LinkedFile], window_ids: Sequence[int], ranks: Int32) -> Array:
     windows = [file.windows for file in files]
     numbers = np.repeat(np.arange(len(files)), [len(each) for each in windows])
     stacked = _stack(windows, [file.tokens for file in files], "first_token", "end_token")
     for tables, first, end in (
         ([file.words for file in files], "first_word", "end_word"),
         ([file.triples for file in files], "first_triple", "end_triple"),
+        ([file.triples for file in files], "first_owned", "end_owned"),
         ([file.references for file in files], "first_reference", "end_reference"),
     ):
         shifts = _bounds(tables)[numbers]
@@ -157,6 +157,8 @@ def _stack_windows(files: Sequence[LinkedFile], window_ids: Sequence[int]) -> Ar
     ):
         bounds = _bounds(tables)
         stacked[first], stacked[end] = bounds[numbers], bounds[numbers + 1]
+    is_named = stacked["name_entity"] >= 0
+    stacked["name_entity"][is_named] = ranks[stacked["name_entity"][is_named]]
     stacked["file"] = numbers
     stacked["salt"] = [zlib.crc32(b"%d\0" % each) for each in window_ids]
     return stacked

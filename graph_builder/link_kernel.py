@@ -15,7 +15,13 @@ from graph_builder.hash_order import (
     sort_by_hash,
     turn_equal_pairs,
 )
-from graph_builder.knowledge import choose_facts, has_equal, sorted_facts, tokens_of_reference
+from graph_builder.knowledge import (
+    choose_facts,
+    choose_owned,
+    has_equal,
+    sorted_facts,
+    tokens_of_reference,
+)
 from graph_builder.link_tables import KEY, PLACE, Array, Number, Rules, Tables, num_leaves
 
 # Outcomes; `linking.OUTCOMES` has their names. The first three are in the order of what is lost.
@@ -24,8 +30,7 @@ SHORTENED: Final = 1
 CUT: Final = 2
 NO_MENTION: Final = 3
 NO_ROOM: Final = 4
-STATED_HERE: Final = 5
-NUM_OUTCOMES: Final = 6
+NUM_OUTCOMES: Final = 5
 
 
 class Linked(NamedTuple):
@@ -58,16 +63,17 @@ def link_windows(tables: Tables, rules: Rules) -> Linked:
     triple_counts = np.zeros((NUM_OUTCOMES, rules.num_relations), dtype=np.int64)
     fact_counts = np.zeros((NUM_OUTCOMES, rules.num_relations), dtype=np.int64)
     fact_order = sorted_facts(tables)
+    room = np.zeros(rules.num_texts, dtype=np.int32)
     for window in range(num_windows):
         free = np.full(rules.num_roots, rules.leaves_per_root, dtype=np.int32)
-        local = np.empty(0, dtype=np.int32)
         num = 0
-        if rules.has_local:
-            local = _distinct_triples(tables, window)
-            num = _place_local(tables, window, local, free, keys, found, triple_counts)
         if rules.has_knowledge:
-            chosen = choose_facts(tables, rules, window, fact_order)
-            num = _place_facts(tables, window, chosen, local, free, keys, found, num, fact_counts)
+            owned = choose_owned(tables, rules, window, room)
+            facts = choose_facts(tables, rules, window, fact_order, owned)
+            num = _place_owned(tables, window, owned, free, keys, found, fact_counts)
+            num = _place_facts(tables, window, facts, free, keys, found, num, fact_counts)
+        if rules.has_local:
+            num = _place_local(tables, window, free, keys, found, num, triple_counts)
         first = bounds[window]
         bounds[window + 1] = first + num
         order = _order_of_leaves(tables, window, keys, found, num)
@@ -107,19 +113,22 @@ def _distinct_triples(tables: Tables, window: int) -> Array:
 def _place_local(
     tables: Tables,
     window: int,
-    local: Array,
     free: Array,
     keys: Array,
     found: Array,
+    num: int,
     counts: Array,
 ) -> int:
-    """Hang each triple on its head or its tail; return how many are placed.
+    """Hang each triple on its head or its tail; return how many are placed, the facts included.
 
-    First where its leaves lose less of the name that they spell.
+    First where its leaves lose less of the name that they spell. One that equals a fact is placed.
     """
-    num = 0
-    for triple in local:
+    num_facts = num
+    for triple in _distinct_triples(tables, window):
         key = tables.triples[triple]
+        if has_equal(keys, range(num_facts), key):
+            counts[PLACED, key.relation] += 1
+            continue
         is_reversed = _outcome(tables, key, True) < _outcome(tables, key, False)
         mention = _find_end(tables, window, triple, is_reversed, free)
         outcome = mention.outcome
@@ -263,11 +272,37 @@ def _try_roots(first_root: int, num_roots: int, room: int, free: Array) -> Menti
 
 
 @inner
+def _place_owned(
+    tables: Tables,
+    window: int,
+    chosen: Array,
+    free: Array,
+    keys: Array,
+    found: Array,
+    counts: Array,
+) -> int:
+    """Hang what the rest of the function states on mentions of its heads; return how many."""
+    num = 0
+    for triple in chosen:
+        key = tables.triples[triple]
+        room = num_leaves(tables, key.tail)
+        mention = _find(tables, window, key.head, -1, -1, room, free)
+        outcome = mention.outcome
+        if mention.root >= 0:
+            free[mention.root] -= room
+            _note(found, num, mention, False, True)
+            keys[num] = key
+            num += 1
+            outcome = _outcome(tables, key, False)
+        counts[outcome, key.relation] += 1
+    return num
+
+
+@inner
 def _place_facts(
     tables: Tables,
     window: int,
     chosen: Array,
-    local: Array,
     free: Array,
     keys: Array,
     found: Array,
@@ -277,9 +312,6 @@ def _place_facts(
     """Place the chosen facts at the names that lead to what they are about."""
     for fact in chosen:
         key, place = tables.facts[fact], tables.fact_places[fact]
-        if has_equal(tables.triples, local, key):
-            counts[STATED_HERE, key.relation] += 1
-            continue
         leaves = key.head if place.is_reversed else key.tail
         room = num_leaves(tables, leaves)
         mention = _find_reference(tables, window, place.entity, room, free)
@@ -298,6 +330,11 @@ def _place_facts(
 def _find_reference(tables: Tables, window: int, entity: int, room: int, free: Array) -> Mention:
     """Return the first root with room among the references to an entity."""
     this, outcome = tables.windows[window], NO_MENTION
+    if this.name_entity == entity:
+        mention = _try_roots(1, this.num_name_tokens, room, free)
+        if mention.root >= 0:
+            return mention
+        outcome = NO_ROOM
     for reference in range(this.first_reference, this.end_reference):
         if tables.references[reference].entity == entity:
             first, end = tokens_of_reference(tables, window, reference)

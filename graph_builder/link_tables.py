@@ -44,7 +44,9 @@ WINDOW: Final = _fields(
     " file_token file_end_token file_word file_end_word"  # runs of the whole file
     " first_word end_word"  # that have a token in the window
     " name_text name num_name_tokens"  # the synthetic name, and the tokens that the window has
-    " first_triple end_triple first_reference end_reference",  # whose site is in the window
+    " name_entity"  # what it leads to; -1: there is none
+    " first_triple end_triple first_reference end_reference"  # whose site is in the window
+    " first_owned end_owned",  # triples whose site is in the function that it is a part of
     salt=np.int64,  # CRC-32 of the window's id as text and a NUL
 )
 
@@ -75,6 +77,7 @@ class Tables(NamedTuple):
     leaf_words: Array
     triples: Array  # KEY
     triple_spans: Array
+    triple_sites: Array  # bytes
     references: Array
     entities: Array
     facts: Array  # KEY

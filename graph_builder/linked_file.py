@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graph_builder.entities import Definition, Reference, Triple
+from graph_builder.entities import Definition, FileFacts, Reference, Triple
 from graph_builder.link_tables import KEY, REFERENCE, SPANS, TOKEN, WINDOW, WORD, Array, columns
 from graph_builder.names import Numbers, overlaps, word_spans
 from graph_builder.record import Int32
@@ -17,7 +17,7 @@ from graph_builder.repository import Repository
 from graph_builder.source_text import SourceText
 from graph_builder.text_numbers import TextNumbers
 from graph_builder.tokenizer import EncodedFile
-from graph_builder.windows import file_windows
+from graph_builder.windows import MODULE, Window, file_windows
 
 _DOT = ord(".")
 _WHITE_SPACE = np.isin(np.arange(256), list(b" \t\n\v\f\r"))
@@ -44,6 +44,7 @@ class LinkedFile:
     lines: tuple[Int32, Int32]  # of each window: first and last, 1-based, white space aside
     triples: Array
     triple_spans: Array
+    triple_sites: Int32
     references: Array
     stated: Sequence[Triple]
 
@@ -72,6 +73,7 @@ def linked_file(
     lengths = [name_lengths[name] for name in names]
     found = file_windows(source.data, encoded, facts.definitions, lengths, num_tokens)
     owners = [window.owner for window in found]
+    entities = [_entity(facts, window) for window in found]
     tokens, words = _text_tables(source, encoded, numbering.texts)
     stated = repository.triples(path)
     triples, spans, sites = _triple_tables(stated, numbering.names)
@@ -79,6 +81,7 @@ def linked_file(
     first_tokens = np.array([window.first_token for window in found], dtype=np.int32)
     end_tokens = np.array([window.end_token for window in found], dtype=np.int32)
     starts, ends = encoded.starts[first_tokens], encoded.ends[end_tokens - 1]
+    owned = [_owned(facts, *extent) for extent in zip(owners, starts, ends, strict=True)]
     windows = columns(
         WINDOW,
         first_token=first_tokens,
@@ -88,12 +91,15 @@ def linked_file(
         num_name_tokens=[window.num_name_tokens for window in found],
         name_text=numbering.texts.of_texts([names[owner] for owner in owners]),
         name=[numbering.names[names[owner]] for owner in owners],
+        name_entity=[-1 if each is None else numbering.entities[each] for each in entities],
         first_word=np.searchsorted(words["end_token"], first_tokens, side="right"),
         end_word=np.searchsorted(words["first_token"], end_tokens),
         first_triple=np.searchsorted(sites, starts),
         end_triple=np.searchsorted(sites, ends),
         first_reference=np.searchsorted(references["start"], starts),
         end_reference=np.searchsorted(references["start"], ends),
+        first_owned=np.searchsorted(sites, [start for start, _ in owned]),
+        end_owned=np.searchsorted(sites, [end for _, end in owned]),
     )
     return LinkedFile(
         path=path,
@@ -106,9 +112,29 @@ def linked_file(
         lines=_lines(source.data, starts, ends),
         triples=triples,
         triple_spans=spans,
+        triple_sites=sites,
         references=references,
         stated=stated,
     )
+
+
+def _entity(facts: FileFacts, window: Window) -> str | None:
+    """Return the qualified name of what a window opens with."""
+    if not window.num_name_tokens:
+        return None
+    if window.owner == MODULE:
+        return facts.module
+    return facts.definitions[window.owner].qualified_name
+
+
+def _owned(facts: FileFacts, owner: int, start: int, end: int) -> tuple[int, int]:
+    """Return the bytes of the function that owns the window `start` .. `end` - 1, or the window's.
+
+    They hold the window: a token may begin before its function does.
+    """
+    if owner == MODULE or facts.definitions[owner].kind != "function":
+        return start, end
+    return min(start, facts.definitions[owner].start), max(end, facts.definitions[owner].end)
 
 
 def _text_tables(

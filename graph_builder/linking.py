@@ -5,8 +5,8 @@ leaf slots there. Where no slots are left, it goes on to the mention's other roo
 head's other mentions. Where the head has no mention with room, the triple hangs on its tail's
 mention in the same way, reversed: its leaves spell the head. That is how `contains` and `has_field`
 are seen at the member, and where the many calls of one function go; the rule is the same for all
-relations, so that no place gives a relation away. Knowledge (see `knowledge.py`) comes after the
-window's own triples, in what room they leave.
+relations, so that no place gives a relation away. Knowledge (see `knowledge.py`) comes before the
+window's own triples, so that its places do not depend on these; one that says the same is placed.
 
 A mention is the text of the name between identifier boundaries; for a dotted name also its last
 part alone. The synthetic name that a window opens with is a mention too. A triple's own byte span
@@ -34,7 +34,6 @@ SHORTENED: Final = "placed, the last parts of its head alone"
 CUT: Final = "tail longer than a root's slots"
 NO_MENTION: Final = "not mentioned in the window"
 NO_ROOM: Final = "no free slots"
-STATED_HERE: Final = "stated in the window too"  # knowledge only
 UNPLACED_REASONS: Final = (CUT, NO_MENTION, NO_ROOM)
 OUTCOMES: Final = {
     link_kernel.PLACED: PLACED,
@@ -42,7 +41,6 @@ OUTCOMES: Final = {
     link_kernel.CUT: CUT,
     link_kernel.NO_MENTION: NO_MENTION,
     link_kernel.NO_ROOM: NO_ROOM,
-    link_kernel.STATED_HERE: STATED_HERE,
 }
 
 

@@ -7,7 +7,6 @@ are cut.
 """
 
 import inspect
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,7 @@ from graphmert.evaluation.no_questions import NoQuestionsError
 from graphmert.evaluation.window_text import (
     LEXEMES,
     WindowText,
-    first_windows,
+    function_windows,
     in_drawn_order,
     spelled_bytes,
     window_text,
@@ -57,12 +56,11 @@ def make_pairs(
     """Draw `num_pairs` pairs of a split, or all; raise NoQuestionsError where there are not two."""
     table, spelled = table.to("cpu"), spelled_bytes(tokenizer)
     names: list[str] = table.strings["qualified_name"].to_pylist()
-    begins = first_windows(table)
-    starts = set(begins)
+    functions = {windows[0]: windows for windows in function_windows(table)}
     found: list[FunctionPair] = []
     seen: set[str] = set()
-    for first in in_drawn_order(table, begins, seed):
-        windows = tuple(_windows_of(names, starts, first))
+    for first in in_drawn_order(table, list(functions), seed):
+        windows = functions[first]
         pair = _pair(names[first], windows, [window_text(table, at, spelled) for at in windows])
         if pair is None or pair.query in seen or pair.code in seen:
             continue
@@ -111,15 +109,6 @@ def first_paragraph(docstring: bytes) -> str:
 def _strip(between: bytes) -> bytes:
     """Return what stands between a header and its docstring, comments and white space aside."""
     return b"".join(line.partition(b"#")[0].strip() for line in between.split(b"\n"))
-
-
-def _windows_of(names: list[str], starts: set[int], first: int) -> Iterator[int]:
-    """Yield a function's first window and those that continue it."""
-    yield first
-    at = first + 1
-    while at < len(names) and names[at] == names[first] and at not in starts:
-        yield at
-        at += 1
 
 
 def _pair(

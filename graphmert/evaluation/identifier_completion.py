@@ -1,9 +1,9 @@
 """Identifier completion: one whole name is masked where it stands, all else of the window stays.
 
 Legend: Q questions, W windows, R roots, V vocabulary. A question is one mention of an identifier of
-the code (not of a string or comment, no keyword), in the first window of a function. All its tokens
-are masked; the rules of honest leaves hold: local leaves that spell the name are masked, leaves
-that hang on it are hidden. It is right if every token is, a leading space aside.
+the code (not of a string or comment, no keyword), in a window of a function. All its tokens are
+masked; the rules of honest leaves hold: local leaves that restate the window are hidden, and so are
+leaves that hang on the name. It is right if every token is, a leading space aside.
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ from graphmert.evaluation.tuning import asking
 from graphmert.evaluation.window_text import (
     Name,
     code_names,
-    first_windows,
+    function_windows,
     in_drawn_order,
     spelled_bytes,
     window_text,
@@ -68,8 +68,14 @@ def make_name_task(
     table, spelled = table.to("cpu"), spelled_bytes(tokenizer)
     asked: list[_Mention] = []
     num_drawn = 0
-    for window in in_drawn_order(table, first_windows(table), seed):
-        names = code_names(window_text(table, window, spelled))
+    before = {
+        window: windows[:at]
+        for windows in function_windows(table)
+        for at, window in enumerate(windows)
+    }
+    for window in in_drawn_order(table, list(before), seed):
+        code = (window_text(table, each, spelled).text for each in before[window])
+        names = code_names(window_text(table, window, spelled), b"".join(code))
         if names:
             drawn = _draw(names, int(table.window_ids[window]), seed)
             may_be_rare = _shown_once(table, window, names)

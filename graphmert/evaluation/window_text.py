@@ -98,20 +98,21 @@ def window_text(table: WindowTable, index: int, spelled: list[bytes]) -> WindowT
     )
 
 
-def code_names(window: WindowText) -> list[Name]:
+def code_names(window: WindowText, before: bytes = b"") -> list[Name]:
     """Return the names of the code in order, keywords aside, that have tokens of their own.
 
-    The window must start outside strings, as the first window of a definition does. A name at its
-    very end is left out: it may go on in the next one.
+    `before`: the code before the window, from outside strings on; none of a function's first one. A
+    name at the window's very end is left out: it may go on in the next one.
     """
     names = []
-    for match in LEXEMES.finditer(window.text):
+    for match in LEXEMES.finditer(before + window.text):
         word = match["name"]
-        if word is None or word in KEYWORDS or match.end() == len(window.text):
+        start, end = match.start() - len(before), match.end() - len(before)
+        if word is None or word in KEYWORDS or start < 0 or end == len(window.text):
             continue
-        roots = window.roots(*match.span())
+        roots = window.roots(start, end)
         if roots:
-            names.append(Name(word, *match.span(), roots))
+            names.append(Name(word, start, end, roots))
     return names
 
 
@@ -121,6 +122,25 @@ def first_windows(table: WindowTable) -> list[int]:
     second_roots = table.root_offsets[:-1] + 1  # text, where no synthetic name stands
     begins = torch.from_numpy(is_function) & (table.root_bytes[second_roots] > 0).cpu()
     return begins.nonzero().flatten().tolist()
+
+
+def function_windows(table: WindowTable) -> list[tuple[int, ...]]:
+    """Return the windows of each function: the first one and those that continue it."""
+    names: list[str] = table.strings["qualified_name"].to_pylist()
+    places: list[int] = table.strings["window_index"].to_pylist()
+    begins = first_windows(table)
+    starts = set(begins)
+    found = []
+    for first in begins:
+        end = first + 1
+        while (
+            end < len(names)
+            and end not in starts
+            and (names[end], places[end]) == (names[first], places[first] + end - first)
+        ):
+            end += 1
+        found.append(tuple(range(first, end)))
+    return found
 
 
 def in_drawn_order(table: WindowTable, windows: list[int], seed: int) -> list[int]:

@@ -3,6 +3,12 @@
 Legend: W windows, R roots, F leaves, T triples of a ragged batch; K relations.
 Words: a hidden leaf is out of attention and H-GAT and has no label; a masked one stays, as <mask>.
 Everything is a pure function of (seed, epoch, window id, window), see `counter_random.py`.
+
+A local leaf that restates the window is to be seen only where MNM asks for its relation, and never
+where a mention of what it spells is masked. Were all the others to be seen, those that are not
+would tell which name is masked: of f(a, b, c) with leaves a and b, it is c. Knowledge, and what a
+leaf says of the place of a window (what contains it), is to be seen whatever is masked, but for
+what hangs on a masked name.
 """
 
 from dataclasses import dataclass, replace
@@ -67,20 +73,22 @@ class MaskedBatch:
 def mask_batch(
     batch: RaggedBatch, settings: MaskSettings, seed: int, epoch: int, vocab_size: int
 ) -> MaskedBatch:
-    """Choose spans of roots and triples, and mask or hide every leaf that would give one away."""
+    """Choose spans of roots and triples, and hide every leaf that would give one away."""
     draws = _Draws(batch, seed, epoch)
     spans = _choose_spans(batch, settings, draws)
     is_chosen = spans >= 0
     root_input_ids = _corrupt_roots(batch, spans, settings, draws, vocab_size)
 
-    leaf_is_hidden = _head_is_chosen(batch, is_chosen)[batch.leaf_triples]
-    leaf_is_masked = _tail_is_chosen(batch, is_chosen)[batch.leaf_triples] & ~leaf_is_hidden
-    triples = _choose_triples(batch, leaf_is_hidden | leaf_is_masked, settings, draws)
+    hangs_on_chosen = _head_is_chosen(batch, is_chosen)
+    is_lost = hangs_on_chosen | _restates(batch, is_chosen)
+    triples = _choose_triples(batch, ~is_lost, settings, draws)
+    restates = _restates(batch, torch.ones_like(is_chosen))
+    is_hidden = hangs_on_chosen | (restates & ~triples.is_chosen)
     masked = MaskedBatch(
         root_input_ids=root_input_ids,
         mlm_labels=batch.root_ids.masked_fill(~is_chosen, NO_LABEL),
-        leaf_input_ids=batch.leaf_ids.masked_fill(leaf_is_masked, settings.mask_token_id),
-        leaf_is_hidden=leaf_is_hidden,
+        leaf_input_ids=batch.leaf_ids,
+        leaf_is_hidden=is_hidden[batch.leaf_triples],
         relation_inputs=batch.triple_relations,
         relation_labels=torch.full_like(batch.triple_relations, NO_LABEL),
     )
@@ -106,14 +114,14 @@ def evaluation_masks(batch: RaggedBatch, settings: MaskSettings, vocab_size: int
 
 
 def mask_roots(batch: RaggedBatch, is_chosen: Tensor, settings: MaskSettings) -> MaskedBatch:
-    """Mask the chosen roots (R,) bool, and mask or hide every leaf that would give one away."""
-    leaf_is_hidden = _head_is_chosen(batch, is_chosen)[batch.leaf_triples]
-    leaf_is_masked = _tail_is_chosen(batch, is_chosen)[batch.leaf_triples] & ~leaf_is_hidden
+    """Mask the chosen roots (R,) bool, and hide every leaf that would give one away."""
+    restates = _restates(batch, torch.ones_like(is_chosen))
+    is_hidden = _head_is_chosen(batch, is_chosen) | restates
     return MaskedBatch(
         root_input_ids=batch.root_ids.masked_fill(is_chosen, settings.mask_token_id),
         mlm_labels=batch.root_ids.masked_fill(~is_chosen, NO_LABEL),
-        leaf_input_ids=batch.leaf_ids.masked_fill(leaf_is_masked, settings.mask_token_id),
-        leaf_is_hidden=leaf_is_hidden,
+        leaf_input_ids=batch.leaf_ids,
+        leaf_is_hidden=is_hidden[batch.leaf_triples],
         relation_inputs=batch.triple_relations,
         relation_labels=torch.full_like(batch.triple_relations, NO_LABEL),
     )
@@ -217,13 +225,11 @@ class _ChosenTriples:
 
 
 def _choose_triples(
-    batch: RaggedBatch, leaf_is_lost: Tensor, settings: MaskSettings, draws: _Draws
+    batch: RaggedBatch, can_be_seen: Tensor, settings: MaskSettings, draws: _Draws
 ) -> _ChosenTriples:
-    """Choose a share of the triples. One is asked about only if all its leaves are seen."""
-    num_triples = len(batch.triple_relations)
-    num_leaves = torch.bincount(batch.leaf_triples, minlength=num_triples)
-    num_lost = torch.bincount(batch.leaf_triples[leaf_is_lost], minlength=num_triples)
-    is_chosen = (num_leaves > 0) & (num_lost == 0)
+    """Choose a share of the triples that can be seen, (T,) bool, and have leaves."""
+    num_leaves = torch.bincount(batch.leaf_triples, minlength=len(batch.triple_relations))
+    is_chosen = can_be_seen & (num_leaves > 0)
     is_chosen &= uniform(draws.triple_keys(_TRIPLE), batch.triple_index) < settings.mnm_share
     actions = uniform(draws.triple_keys(_TRIPLE_ACTION), batch.triple_index)
     return _ChosenTriples(is_chosen, *_split_actions(actions, is_chosen, settings))
@@ -288,8 +294,9 @@ def _head_is_chosen(batch: RaggedBatch, is_chosen: Tensor) -> Tensor:
     return num_before[ends] > num_before[batch.triple_head_starts]
 
 
-def _tail_is_chosen(batch: RaggedBatch, is_chosen: Tensor) -> Tensor:
-    """Return for each local triple (T,) whether a mention of what it spells has a chosen root.
+def _restates(batch: RaggedBatch, is_chosen: Tensor) -> Tensor:
+    """Return for each triple (T,) whether it is local and a mention of what its leaves spell has a
+    chosen root.
 
     A token is part of a mention by its name or, where it is no part of a name (the dot of `a.b`),
     by standing between the same two names.

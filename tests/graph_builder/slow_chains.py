@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from slow_knowledge import Budget, Extent, FactShelf
+from slow_knowledge import Budget, Extent, FactShelf, choose_owned
 from slow_linking import LinkedTriple, WindowLinker
 from slow_mentions import FileText, WindowMentions
 from slow_names import file_words, window_names
@@ -165,15 +165,25 @@ def _link(
     start, end = _extent(file, window)
     mentions = WindowMentions(file.text, window, simple_name)
     linker = WindowLinker(settings.layout, mentions, spellings, shared.counts)
+    if settings.leaves != "local":
+        budget = Budget(settings.max_knowledge_leaves, linker.num_leaves, linker.num_slots)
+        extent, owned = Extent(file.path, start, end), list[Triple]()
+        if _owner(file, window).kind == "function":
+            function = file.definitions[window.owner]
+            first = bisect_left(file.triple_sites, min(start, function.start))
+            last = bisect_left(file.triple_sites, max(end, function.end))
+            owned = choose_owned(file.triples[first:last], extent, budget, linker.room_of)
+        first, last = (bisect_left(file.reference_starts, byte) for byte in (start, end))
+        references = file.references[first:last]
+        if window.num_name_tokens:
+            name = Reference(NO_SPAN, NO_SPAN, _owner(file, window).qualified_name)
+            references = [name, *references]
+        facts = shared.shelf.choose(references, extent, budget, owned)
+        linker.add_owned(owned)
+        linker.add_knowledge(facts)
     if settings.leaves != "knowledge":
         first, last = (bisect_left(file.triple_sites, byte) for byte in (start, end))
         linker.add_local(file.triples[first:last])
-    if settings.leaves != "local":
-        first, last = (bisect_left(file.reference_starts, byte) for byte in (start, end))
-        budget = Budget(settings.max_knowledge_leaves, linker.num_leaves, linker.num_slots)
-        extent = Extent(file.path, start, end)
-        facts = shared.shelf.choose(file.references[first:last], extent, budget)
-        linker.add_knowledge(facts)
     return linker.linked(salt)
 
 

@@ -9,7 +9,8 @@ from itertools import groupby, islice
 from typing import TypeVar
 from zlib import crc32
 
-from graph_builder.entities import Fact, Reference
+from graph_builder.entities import Fact, Reference, Triple
+from graph_builder.knowledge import OWNED_SHARE
 
 Key = tuple[str, int, str]  # head, relation, tail
 Item = TypeVar("Item")
@@ -42,7 +43,14 @@ class Extent:
 
     def holds(self, fact: Fact) -> bool:
         """Return whether the evidence of `fact` lies here."""
-        return fact.path == self.path and self.start <= fact.site < self.end
+        return fact.path == self.path and self.has(fact.site)
+
+    def has(self, site: int) -> bool:
+        return self.start <= site < self.end
+
+    def distance(self, site: int) -> int:
+        """Return how far from here a byte outside of it is; to one before it, at least 1."""
+        return self.start - site if site < self.start else site - self.end
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,34 @@ class Budget:
     max_leaves: int  # in all
     leaves_of: Callable[[str], int]  # leaves that a name takes
     room_at: Callable[[Reference], int]  # slots of the mention that a reference is
+
+
+def choose_owned(
+    triples: Sequence[Triple], extent: Extent, budget: Budget, room_of: Callable[[str], int]
+) -> list[Triple]:
+    """Return those of a function's triples that its window at `extent` gets, the nearest first.
+
+    room_of: slots at the mentions of a name without dots.
+    """
+
+    def order(at: int) -> tuple[int, bool, int]:
+        site = triples[at].site
+        is_after = site >= extent.end
+        return extent.distance(site), is_after, at if is_after else -at
+
+    outside = [at for at, triple in enumerate(triples) if not extent.has(triple.site)]
+    left, room = budget.max_leaves // OWNED_SHARE, dict[str, int]()
+    chosen: dict[Key, Triple] = {}
+    for at in sorted(outside, key=order):
+        triple = triples[at]
+        key, name = (triple.head, triple.relation, triple.tail), triple.head.rpartition(".")[2]
+        num_leaves = budget.leaves_of(triple.tail)
+        room.setdefault(name, room_of(name))
+        if key not in chosen and num_leaves <= min(left, room[name]):
+            chosen[key] = triple
+            left -= num_leaves
+            room[name] -= num_leaves
+    return list(chosen.values())
 
 
 class FactShelf:
@@ -72,12 +108,16 @@ class FactShelf:
         return (fact for fact in self.facts(entity) if not extent.holds(fact))
 
     def choose(
-        self, references: Iterable[Reference], extent: Extent, budget: Budget
+        self,
+        references: Iterable[Reference],
+        extent: Extent,
+        budget: Budget,
+        owned: Sequence[Triple] = (),
     ) -> list[ChosenFact]:
         """Return the facts for the window at `extent` whose names `references` are.
 
-        Each entity gives its first fact before one gives its second, and so on, and none gives
-        more than its own mentions could hold.
+        `owned` are chosen already. Each entity gives its first fact before one gives its second,
+        and so on, and none gives more than its own mentions could hold.
         """
         by_entity: dict[str, list[Reference]] = {}
         for reference in references:
@@ -90,11 +130,12 @@ class FactShelf:
         ]
         turns.sort(key=lambda turn: turn[:3])
         chosen: dict[Key, ChosenFact] = {}
-        left = budget.max_leaves
+        known = {(triple.head, triple.relation, triple.tail) for triple in owned}
+        left = budget.max_leaves - sum(budget.leaves_of(triple.tail) for triple in owned)
         for _, _, entity, fact in turns:
             candidate = ChosenFact(fact, tuple(by_entity[entity]))
             num_leaves = budget.leaves_of(candidate.leaf_name)
-            if candidate.key not in chosen and num_leaves <= min(left, room[entity]):
+            if candidate.key not in chosen.keys() | known and num_leaves <= min(left, room[entity]):
                 chosen[candidate.key] = candidate
                 left -= num_leaves
                 room[entity] -= num_leaves

@@ -18,7 +18,6 @@ from graph_builder.linking import (
     NO_ROOM,
     PLACED,
     SHORTENED,
-    STATED_HERE,
     LinkCounts,
 )
 
@@ -54,7 +53,6 @@ class WindowLinker:
         self._layout, self._mentions = layout, mentions
         self._spellings, self._counts = spellings, counts
         self._free_slots = [layout.leaves_per_root] * layout.num_roots
-        self._seen: set[Key] = set()
         self._linked: list[LinkedTriple] = []
 
     def linked(self, salt: int) -> list[LinkedTriple]:
@@ -75,19 +73,31 @@ class WindowLinker:
         mention = self._mentions.of_reference(reference.start, reference.end)
         return mention.num_roots * self._layout.leaves_per_root if mention else 0
 
+    def room_of(self, name: str) -> int:
+        """Return the number of slots, taken or free, at the mentions of a name without dots."""
+        mentions = self._mentions.of_name(name)
+        return sum(mention.num_roots for mention in mentions) * self._layout.leaves_per_root
+
     def add_local(self, triples: Iterable[Triple]) -> None:
-        """Place the window's own triples, equal ones once."""
+        """Place the window's own triples, equal ones once; those that knowledge says are placed."""
         distinct = {(triple.head, triple.relation, triple.tail): triple for triple in triples}
-        self._seen |= distinct.keys()
-        for head, relation, tail in in_hash_order(distinct, lambda key: key):
-            outcome = self._add_local(distinct[head, relation, tail])
-            self._counts.triples[outcome, relation] += 1
+        known = {linked.key for linked in self._linked}
+        for key in in_hash_order(distinct, lambda key: key):
+            outcome = PLACED if key in known else self._add_local(distinct[key])
+            self._counts.triples[outcome, key[1]] += 1
+
+    def add_owned(self, triples: Iterable[Triple]) -> None:
+        """Place what the rest of the function states at the mentions of its heads."""
+        for triple in triples:
+            key = triple.head, triple.relation, triple.tail
+            mentions = self._mentions.of_name(triple.head)
+            outcome = self._place(key, mentions, is_reversed=False, is_knowledge=True)
+            self._counts.facts[outcome, triple.relation] += 1
 
     def add_knowledge(self, facts: Sequence[ChosenFact]) -> None:
         """Place chosen facts at the names that lead to what they are about."""
         for chosen in in_hash_order(facts, lambda fact: fact.key):
-            outcome = STATED_HERE if chosen.key in self._seen else self._add_knowledge(chosen)
-            self._counts.facts[outcome, chosen.fact.relation] += 1
+            self._counts.facts[self._add_knowledge(chosen), chosen.fact.relation] += 1
 
     def _add_local(self, triple: Triple) -> str:
         """Hang a triple on its head or its tail, first where its leaves lose less of a name."""

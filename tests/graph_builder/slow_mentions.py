@@ -66,7 +66,12 @@ class WindowMentions:
         return self._by_name[name]
 
     def of_reference(self, start: int, end: int) -> Mention | None:
-        """Return the mention that is the last word of the bytes `start` .. `end` - 1."""
+        """Return the mention that is the last word of the bytes `start` .. `end` - 1.
+
+        Without a span it is the synthetic name.
+        """
+        if start == NO_SPAN:
+            return Mention(1, self._window.num_name_tokens)
         words = self._text.words
         last = bisect_left(words.starts, end) - 1
         return self._of_words(last, last) if last >= 0 and words.starts[last] >= start else None

@@ -160,29 +160,40 @@ def test_every_triple_is_placed_in_the_window_of_its_site_or_counted(
     num_cut = sum(counts.unplaced()[CUT].values())
     num_placed = sum(counts.placed().values())
     assert num_placed >= 0.95 * sum(num_distinct.values())
-    assert num_placed + num_cut >= 0.99 * sum(num_distinct.values())
+    assert num_placed + num_cut >= 0.975 * sum(num_distinct.values())
 
 
 def test_knowledge_has_its_evidence_outside_the_window(
     records: list[ChainGraph], repository: Repository
 ) -> None:
-    """Each knowledge triple is a fact of an entity named here, with its place elsewhere."""
-    num_seen = 0
+    """Each is a fact of an entity named here, or of the window's function, stated elsewhere."""
+    num_seen, num_owned = 0, 0
     for record in records[::7]:
         inside = record.root_starts >= 0
         start, end = record.root_starts[inside].min(), record.root_ends.max()
         named = {r.entity for r in repository.references(record.path) if start <= r.start < end}
+        named.add(record.qualified_name)
         facts = {
             (fact.head, fact.relation, fact.tail)
             for entity in named
             for fact in repository.facts(entity)
             if not (fact.path == record.path and start <= fact.site < end)
         }
-        own = [key for i, key, _ in triples_of(record) if record.triple_is_knowledge[i]]
-        assert set(own) <= facts
+        definitions = repository.file(record.path).definitions
+        owned = {
+            (triple.head, triple.relation, triple.tail)
+            for definition in definitions
+            if (definition.kind, definition.qualified_name) == ("function", record.qualified_name)
+            for triple in repository.triples(record.path)
+            if definition.start <= triple.site < definition.end
+            if not start <= triple.site < end
+        }
+        found = {key for i, key, _ in triples_of(record) if record.triple_is_knowledge[i]}
+        assert found <= facts | owned
         assert record.triple_is_knowledge[record.leaf_triples].sum() <= 96
-        num_seen += len(own)
-    assert num_seen > 50
+        num_seen += len(found & facts)
+        num_owned += len(found - facts)
+    assert min(num_seen, num_owned) > 50
 
 
 def test_settings_choose_the_leaves(
@@ -205,9 +216,10 @@ def test_settings_choose_the_leaves(
     local, knowledge, both = triples("local"), triples("knowledge"), triples("both")
     assert not any(is_knowledge for window in local for _, is_knowledge, _ in window)
     assert all(is_knowledge for window in knowledge for _, is_knowledge, _ in window)
-    # Local triples are placed first: knowledge does not move them.
-    assert [{t for t in window if not t[1]} for window in both] == local
-    assert sum(map(len, knowledge)) > 0.9 * sum(t[1] for window in both for t in window)
+    # Knowledge is placed first: what the window states does not move it.
+    assert [{t for t in window if t[1]} for window in both] == knowledge
+    for window, alone in zip(both, local, strict=True):
+        assert {key for key, is_knowledge, _ in window if not is_knowledge} <= {t[0] for t in alone}
 
 
 def test_no_order_on_shared_roots_tells_relations_apart(records: list[ChainGraph]) -> None:

@@ -1,21 +1,29 @@
 """Which facts a window gets depends on names and places, never on what else the window says."""
 
+from typing import Literal
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from slow_knowledge import Budget, Extent, FactShelf
+from slow_knowledge import Budget, Extent, FactShelf, Key
 from tokenizers import Tokenizer
 
 from graph_builder.chains import ChainSettings, chain_graphs
-from graph_builder.entities import Fact, Reference
-from graph_builder.extract import extract
-from graph_builder.linking import STATED_HERE, LinkCounts
-from graph_builder.modules import module_name
+from graph_builder.entities import NO_SPAN, Fact, Reference
+from graph_builder.parsed_files import parse_files
 from graph_builder.record import ChainGraph
-from graph_builder.relations import HAS_FIELD, HAS_PARAMETER, RETURNS
+from graph_builder.relations import (
+    DECLARES,
+    FLOWS_TO,
+    HAS_FIELD,
+    HAS_PARAMETER,
+    INHERITS,
+    RETURNS,
+)
 from graph_builder.repository import Repository
 from graph_builder.source_text import decode_source
 
+Leaves = Literal["both", "knowledge"]
 HERE = Extent("here.py", 100, 200)
 BUDGET = Budget(max_leaves=6, leaves_of=len, room_at=lambda reference: 7)
 
@@ -81,24 +89,26 @@ def helper(alpha, beta, gamma) -> Tool:
 """
 
 
-def knowledge_of(
-    tokenizer: Tokenizer, window: str, counts: LinkCounts | None = None
-) -> tuple[set[tuple[str, int, str]], ChainGraph]:
-    """Return the knowledge triples of the function `window` beside TOOLS, and its record."""
-    code = {
-        "tools.py": TOOLS,
-        "user.py": f"from tools import Tool, helper\n\n\n{window}",
-    }
-    files = {path: decode_source(text.encode()) for path, text in code.items()}
-    facts = [extract(p, module_name(p, files.keys()), text) for p, text in files.items()]
-    settings = ChainSettings(leaves="both" if counts else "knowledge", max_knowledge_leaves=32)
-    repository, counts = Repository(facts), counts or LinkCounts()
-    records = chain_graphs("path:x", "", files, repository, tokenizer, settings, counts)
-    [record] = [r for r in records if r.qualified_name == "user.work"]
+def records_of(tokenizer: Tokenizer, leaves: Leaves, **code: str) -> list[ChainGraph]:
+    files = {f"{name}.py": decode_source(text.encode()) for name, text in code.items()}
+    repository = Repository(parse_files(files).facts)
+    settings = ChainSettings(leaves=leaves, max_knowledge_leaves=32)
+    return list(chain_graphs("path:x", "", files, repository, tokenizer, settings))
+
+
+def knowledge_keys(record: ChainGraph) -> set[Key]:
     keys = zip(
         record.triple_heads, record.triple_relations.tolist(), record.triple_tails, strict=True
     )
-    return {k for k, is_on in zip(keys, record.triple_is_knowledge, strict=True) if is_on}, record
+    return {k for k, is_on in zip(keys, record.triple_is_knowledge, strict=True) if is_on}
+
+
+def work_of(tokenizer: Tokenizer, window: str, leaves: Leaves = "knowledge") -> ChainGraph:
+    """Return the record of the function `window` beside TOOLS."""
+    user = f"from tools import Tool, helper\n\n\n{window}"
+    records = records_of(tokenizer, leaves, tools=TOOLS, user=user)
+    [record] = [r for r in records if r.qualified_name == "user.work"]
+    return record
 
 
 OTHER_TEXT = [
@@ -111,30 +121,65 @@ OTHER_TEXT = [
 
 def test_other_text_of_the_window_changes_nothing(tokenizer: Tokenizer) -> None:
     """The same names in other surroundings, some of them the answers, get the same facts."""
-    found = [knowledge_of(tokenizer, window)[0] for window in OTHER_TEXT]
+    found = [knowledge_keys(work_of(tokenizer, window)) for window in OTHER_TEXT]
     assert all(keys == found[0] for keys in found)
     assert ("helper", RETURNS, "Tool") in found[0]
     assert {"alpha", "beta"} & {tail for head, r, tail in found[0] if r == HAS_PARAMETER}
 
 
-@pytest.mark.parametrize("own", ["", " -> Tool"])
-def test_a_fact_stated_here_too_gives_its_place_to_no_other(tokenizer: Tokenizer, own: str) -> None:
-    """A local `helper` inside the window says (helper, returns, Tool) itself, or does not."""
-    window = f"""def work(x):
+@pytest.mark.parametrize("leaves", ["both", "knowledge"])
+def test_a_fact_stated_here_too_is_the_same_knowledge(tokenizer: Tokenizer, leaves: Leaves) -> None:
+    """A local `helper` inside the window says (helper, returns, Tool) itself, or does not.
+
+    Were it then another triple, or gone, its absence would tell what the window says.
+    """
+    window = """def work(x):
     def inner(): return helper, Tool
     class C:
-        def helper(self){own}: pass
+        def helper(self) -> Tool: pass
 """
-    counts = LinkCounts()
-    keys, record = knowledge_of(tokenizer, window, counts)
-    without, _ = knowledge_of(tokenizer, window.replace(" -> Tool", ""), LinkCounts())
+    record = work_of(tokenizer, window, leaves)
+    without = work_of(tokenizer, window.replace(" -> Tool", ""), leaves)
     same = ("helper", RETURNS, "Tool")
-    assert same in without
-    assert keys == (without - {same} if own else without)
-    assert counts.facts[STATED_HERE, RETURNS] == bool(own)
-    stated = [
-        bool(record.triple_is_knowledge[i])
-        for i, head in enumerate(record.triple_heads)
-        if (head, record.triple_relations[i], record.triple_tails[i]) == same
-    ]
-    assert stated == [not own]  # once, and as local wherever the window says it
+    assert same in knowledge_keys(record) == knowledge_keys(without)
+    heads, tails = record.triple_heads, record.triple_tails
+    listed = list(zip(heads, record.triple_relations.tolist(), tails, strict=True))
+    assert listed.count(same) == 1
+
+
+COMMENTS = "".join(f"    # line {n} of many that say no more than this\n" for n in range(12))
+LONG = """def work(first, second):
+    third = first
+{comments}    fourth = second
+{comments}    return {name}, work
+"""
+
+
+def test_the_rest_of_a_function_speaks_of_the_names_of_a_window(tokenizer: Tokenizer) -> None:
+    """A window that continues a function knows its parameters and where its names flow."""
+    flow = ("second", FLOWS_TO, "fourth")
+    for name in ["third", "second"]:
+        long = LONG.format(comments=COMMENTS, name=name)
+        last = records_of(tokenizer, "both", m=long)[-1]
+        assert last.root_starts[1] == NO_SPAN  # it opens with a synthetic name
+        keys = knowledge_keys(last)
+        assert {("work", HAS_PARAMETER, "first"), ("work", DECLARES, "third")} <= keys
+        assert (flow in keys) == (name == "second")
+
+
+def test_the_nearest_triples_come_first(tokenizer: Tokenizer) -> None:
+    names = [f"name{n}" for n in range(40)]
+    long = "def work():\n" + "".join(f"    {name} = 1\n" for name in names) + "    return work\n"
+    last = records_of(tokenizer, "both", m=long)[-1]
+    start = last.root_starts[last.root_starts >= 0].min()
+    before = [name for name in names if long.index(f"{name} =") < start]
+    found = {tail for _, relation, tail in knowledge_keys(last) if relation == DECLARES}
+    assert found == set(before[-len(found) :])
+    assert len(found) > 1
+
+
+def test_what_a_window_opens_with_leads_to_its_class(tokenizer: Tokenizer) -> None:
+    """Fields below a method know the class's base and the fields above."""
+    code = "class Tool(Base):\n    size = 1\n    def use(self): ...\n    colour = 2\n"
+    last = records_of(tokenizer, "both", m=code)[-1]
+    assert {("Tool", INHERITS, "Base"), ("Tool", HAS_FIELD, "size")} <= knowledge_keys(last)

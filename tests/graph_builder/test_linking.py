@@ -21,7 +21,6 @@ from graph_builder.linking import (
     NO_ROOM,
     PLACED,
     SHORTENED,
-    STATED_HERE,
     LinkCounts,
 )
 from graph_builder.relations import (
@@ -219,14 +218,14 @@ def test_knowledge_hangs_on_the_last_word_of_the_reference(tokenizer: Tokenizer)
     assert spelled == {" int": False, " Toolbox": True}
 
 
-def test_a_fact_that_the_window_states_is_local(tokenizer: Tokenizer) -> None:
+def test_a_fact_that_the_window_states_too_is_knowledge(tokenizer: Tokenizer) -> None:
     bench = Bench(tokenizer, "def helper() -> int: return helper()")
-    bench.linker.add_local([bench.triple("helper", RETURNS, "int")])
     same = ChosenFact(fact("helper", RETURNS, "int"), (Reference(28, 34, "module.helper"),))
     bench.linker.add_knowledge([same])
+    bench.linker.add_local([bench.triple("helper", RETURNS, "int")])
     [linked] = bench.linker.linked(0)
-    assert not linked.is_knowledge
-    assert bench.counts.facts == {(STATED_HERE, RETURNS): 1}
+    assert linked.is_knowledge
+    assert bench.counts.facts == bench.counts.triples == {(PLACED, RETURNS): 1}
 
 
 PARTS = st.sampled_from(["a", "b", "ab", "a_b", "é", "x1"])

@@ -38,22 +38,22 @@ def lines(batch: RaggedBatch, masked: MaskedBatch, window: int) -> list[int]:
 
 def test_a_window_is_its_code_and_then_a_line_for_each_fact() -> None:
     table = random_table(seed=5)
-    table = replace(table, fact_words=WORDS, layout=replace(table.layout, num_roots=96))
+    table = replace(table, fact_words=WORDS, layout=replace(table.layout, num_roots=48))
     batch = table.batch(range(table.num_windows))
-    masked = mask_batch(batch, MaskSettings(), 0, 0, VOCAB_SIZE)
+    masked = mask_batch(batch, MaskSettings(mnm_share=1.0), 0, 0, VOCAB_SIZE)
     rows = pack(batch, masked)
     inputs, num_cut = rows.inputs, 0
     for window in range(batch.num_windows):
         is_own = inputs.window_index[window] >= 0
         code = masked.root_input_ids[batch.root_windows == window].tolist()
         wanted = code + lines(batch, masked, window)
-        assert inputs.input_ids[window, is_own].tolist() == wanted[:96]
-        places = list(range(min(len(wanted), 96)))
+        assert inputs.input_ids[window, is_own].tolist() == wanted[:48]
+        places = list(range(min(len(wanted), 48)))
         assert inputs.root_index[window, is_own].tolist() == places
         assert inputs.position_ids[window, is_own].tolist() == places
         assert (inputs.leaf_slot[window, is_own] == -1).all()
         assert not inputs.token_type_ids[window].any()
-        num_cut += len(wanted) > 96
+        num_cut += len(wanted) > 48
     assert 0 < num_cut < batch.num_windows
     assert inputs.edge_leaf.shape[1] == 0
     asked = inputs.input_ids.flatten()[rows.mlm_tokens]

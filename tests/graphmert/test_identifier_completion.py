@@ -11,7 +11,14 @@ from graphmert.data.leaf_choice import LeafChoice, choose_leaves
 from graphmert.data.packing import pack
 from graphmert.data.windows import WindowTable
 from graphmert.evaluation.identifier_completion import NameTask, make_name_task, score_names
-from graphmert.evaluation.window_text import code_names, spelled_bytes, window_text
+from graphmert.evaluation.window_text import (
+    Name,
+    code_names,
+    first_windows,
+    function_windows,
+    spelled_bytes,
+    window_text,
+)
 from graphmert.models.loading import load_model
 from graphmert.training.masking import MaskSettings, mask_roots
 
@@ -28,6 +35,13 @@ def asked_roots(task: NameTask, question: int) -> range:
     return range(start, start + int(task.lengths[question]))
 
 
+def names_of(table: WindowTable, tokenizer: Tokenizer, window: int) -> list[Name]:
+    spelled = spelled_bytes(tokenizer)
+    [windows] = [windows for windows in function_windows(table) if window in windows]
+    before = [window_text(table, each, spelled).text for each in windows if each < window]
+    return code_names(window_text(table, window, spelled), b"".join(before))
+
+
 def test_a_question_is_one_whole_name_of_the_code(
     task: NameTask, train_windows: WindowTable, tokenizer: Tokenizer
 ) -> None:
@@ -35,8 +49,10 @@ def test_a_question_is_one_whole_name_of_the_code(
     assert len(drawn) == len(set(drawn)) > 30
     assert set(task.windows.tolist()) == set(drawn)
     for question, window in enumerate(task.windows):
-        text = window_text(train_windows, int(window), spelled_bytes(tokenizer))
-        assert asked_roots(task, question) in [name.roots for name in code_names(text)]
+        names = names_of(train_windows, tokenizer, int(window))
+        assert asked_roots(task, question) in [name.roots for name in names]
+    begins = set(first_windows(train_windows))
+    assert 10 < sum(window in begins for window in drawn) < len(drawn) - 10
 
 
 def test_no_visible_local_leaf_spells_the_name_and_kinds_are_those_read_from_the_text(
@@ -45,7 +61,8 @@ def test_no_visible_local_leaf_spells_the_name_and_kinds_are_those_read_from_the
     spelled = spelled_bytes(tokenizer)
     for question, window in enumerate(task.windows):
         text = window_text(train_windows, int(window), spelled)
-        name = next(each for each in code_names(text) if each.roots == asked_roots(task, question))
+        names = names_of(train_windows, tokenizer, int(window))
+        name = next(each for each in names if each.roots == asked_roots(task, question))
         batch = train_windows.batch([int(window)])
         is_asked = torch.zeros(len(batch.root_ids), dtype=torch.bool)
         is_asked[list(name.roots)] = True
@@ -66,6 +83,9 @@ def test_no_visible_local_leaf_spells_the_name_and_kinds_are_those_read_from_the
         words = words_of(text.text)
         opening = b"".join(spelled[t] for t in batch.root_ids[: text.first_root].tolist())
         is_repeated = words.count(name.text) > 1 or name.text == opening.strip()
+        # So does a part of it that the window's start or end cuts off.
+        is_repeated |= text.text.endswith(words[-1]) and name.text.startswith(words[-1])
+        is_repeated |= text.text.startswith(words[0]) and name.text.endswith(words[0])
         assert task.is_repeated[question] == is_repeated
         assert task.is_rare[question] == (shown[True] and not is_repeated)
 
@@ -105,7 +125,7 @@ def test_the_baseline_says_the_name_that_stands_in_most_other_places(
     task: NameTask, train_windows: WindowTable, tokenizer: Tokenizer
 ) -> None:
     for question, window in enumerate(task.windows):
-        names = code_names(window_text(train_windows, int(window), spelled_bytes(tokenizer)))
+        names = names_of(train_windows, tokenizer, int(window))
         others = [n.text for n in names if n.roots != asked_roots(task, question)]
         asked = next(n.text for n in names if n.roots == asked_roots(task, question))
         most = max(others, key=lambda text: (others.count(text), -others.index(text)))

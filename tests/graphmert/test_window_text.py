@@ -15,6 +15,7 @@ from graphmert.data.windows import WindowTable
 from graphmert.evaluation.window_text import (
     code_names,
     first_windows,
+    function_windows,
     in_drawn_order,
     spelled_bytes,
     window_text,
@@ -56,20 +57,25 @@ def test_names_are_those_that_python_s_own_tokenizer_finds(
     rows: pa.Table, train_windows: WindowTable, tokenizer: Tokenizer
 ) -> None:
     num_names = 0
-    for index in first_windows(train_windows):
-        data = source_file(str(train_windows.describe(index)["path"]))
-        spans = own_spans(rows, index)
-        window = window_text(train_windows, index, spelled_bytes(tokenizer))
-        start, end = spans[0][0], spans[-1][1]
-        found = {(start + name.start, name.text.decode()) for name in code_names(window)}
-        expected = names_of_file(data)
-        assert found == {each for each in expected if start <= each[0] and ends(each) < end}
-        for name in code_names(window):
-            assert window.roots(name.start, name.end) == name.roots
-            first, last = name.roots[0] - window.first_root, name.roots[-1] - window.first_root
-            spelled = window.text[window.bounds[first] : window.bounds[last + 1]]
-            assert spelled.lstrip(b" ") == name.text
-        num_names += len(found)
+    spelled = spelled_bytes(tokenizer)
+    for windows in function_windows(train_windows):
+        before = b""
+        for index in windows:
+            data = source_file(str(train_windows.describe(index)["path"]))
+            spans = own_spans(rows, index)
+            window = window_text(train_windows, index, spelled)
+            start, end = spans[0][0], spans[-1][1]
+            names = code_names(window, before)
+            found = {(start + name.start, name.text.decode()) for name in names}
+            expected = names_of_file(data)
+            assert found == {each for each in expected if start <= each[0] and ends(each) < end}
+            for name in names:
+                assert window.roots(name.start, name.end) == name.roots
+                first, last = name.roots[0] - window.first_root, name.roots[-1] - window.first_root
+                text = window.text[window.bounds[first] : window.bounds[last + 1]]
+                assert text.lstrip(b" ") == name.text
+            num_names += len(found)
+            before += window.text
     assert num_names > 500
 
 
@@ -99,6 +105,7 @@ def test_first_windows_begin_functions(train_windows: WindowTable, tokenizer: To
             assert text.startswith((b"def ", b"async def ", b"@"))
         elif is_function:
             assert not text.startswith((b"def ", b"async def "))
+    assert [windows[0] for windows in function_windows(train_windows)] == begins
     assert sorted(in_drawn_order(train_windows, begins, 3)) == begins
     assert in_drawn_order(train_windows, begins, 3) == in_drawn_order(train_windows, begins, 3)
     assert in_drawn_order(train_windows, begins, 3) != in_drawn_order(train_windows, begins, 4)
