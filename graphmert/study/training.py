@@ -144,7 +144,8 @@ def train_for(
             if step:
                 last = finite(sums.tolist(), step)
                 pace = step * settings.windows_per_update / (time.perf_counter() - start)
-                say(f"update {step}: mlm {last[0] / max(last[1], 1):.3f} {pace:,.0f} windows/s")
+                mlm, mnm = last[0] / max(last[1], 1), last[2] / max(last[3], 1)
+                say(f"update {step}: mlm {mlm:.3f} mnm {mnm:.3f} {pace:,.0f} windows/s")
             sums.zero_()
         if step == num_updates:
             break
