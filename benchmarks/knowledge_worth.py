@@ -2,10 +2,12 @@
 
     python benchmarks/knowledge_worth.py --data data/carried
 
-(the folder that `graph_study_data.py` writes). Two questions, on the validation split:
+(the folder that `graph_study_data.py` writes). Three questions, on the validation split:
 
 - Of the masked tokens that only a knowledge leaf shows: how many are there, and among how many
   tokens of visible knowledge leaves would a model have to choose?
+- How many of the names that are asked for would be told by which local leaves are masked, if only
+  those that spell a masked name were (which is why masking.py hides all that restate the window)?
 - Does BM25 find more functions by their docstring where the text of their leaves, or the names of
   what they stand in, is added to their code?
 """
@@ -27,6 +29,7 @@ from graphmert.evaluation.bm25 import score_bm25
 from graphmert.evaluation.code_search import make_search_task
 from graphmert.evaluation.evaluate import knowledge_only
 from graphmert.evaluation.function_pairs import FunctionPair, FunctionPairs, make_pairs
+from graphmert.evaluation.identifier_completion import make_name_task
 from graphmert.evaluation.token_texts import text_ids
 from graphmert.study.data import StudyData
 from graphmert.study.settings import StudySettings
@@ -48,11 +51,12 @@ class RareToken:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--num_questions", type=int, default=2000, help="of code search")
+    parser.add_argument("--num_questions", type=int, default=2000, help="of names and code search")
     options = parser.parse_args()
     data = read(options.data)
     table = data.held_out["validation"]
     print("\n".join(rare_lines(data, table)))
+    print(told_line(data.tokenizer, table, options.num_questions))
     print("\n".join(search_lines(data.tokenizer, table, options.num_questions)))
 
 
@@ -97,6 +101,32 @@ def rare_tokens(data: StudyData, table: WindowTable, windows: range) -> tuple[in
         answer = int(texts[batch.root_ids[root]])
         found.append(RareToken(len({token for _, token in leaves}), len(near), answer in near))
     return int((masked.mlm_labels != NO_LABEL).sum()), found
+
+
+def told_line(tokenizer: Tokenizer, table: WindowTable, num_questions: int) -> str:
+    task = make_name_task(table, tokenizer, num_questions)
+    is_told = []
+    for window, start in zip(
+        task.windows[task.is_drawn].tolist(), task.starts[task.is_drawn].tolist(), strict=True
+    ):
+        spelled_by = local_triples(table, window)
+        name = int(table.root_names[int(table.root_offsets[window]) + start])
+        own = spelled_by.get(name)
+        is_told.append(own is not None and list(spelled_by.values()).count(own) == 1)
+    return f"names that the masked local leaves alone would tell: {np.mean(is_told):.1%}"
+
+
+def local_triples(table: WindowTable, window: int) -> dict[int, set[int]]:
+    """Return for each name that local leaves of a window spell the triples that they are of."""
+    first, end = table.leaf_offsets[window : window + 2].tolist()
+    is_knowledge = table.triple_is_knowledge[table.triple_offsets[window] :]
+    found: dict[int, set[int]] = defaultdict(set)
+    for name, triple in zip(
+        table.leaf_names[first:end].tolist(), table.leaf_triples[first:end].tolist(), strict=True
+    ):
+        if name >= 0 and not is_knowledge[triple]:
+            found[name].add(triple)
+    return found
 
 
 def search_lines(tokenizer: Tokenizer, table: WindowTable, num_pairs: int) -> Iterator[str]:
