@@ -3,9 +3,9 @@
 After Vasic et al. 2019. A variable is what a function window binds as a parameter or a local name;
 its uses are the places where it is read, after the first that names it. In a swapped sample the
 tokens of one use are those of another variable with as many tokens. What the builder knows of uses
-was read from the sound code and would give the swap away, so the window's own `calls` and
-`flows_to` leaves are hidden in all samples, swapped or not; what hangs on bindings and on other
-names stays, knowledge too.
+was read from the sound code and would give the swap away, so `calls` and `flows_to` leaves are
+hidden in all samples, swapped or not, knowledge too: the rest of the function may state the same.
+What hangs on bindings and on other names stays.
 """
 
 from collections.abc import Sequence
@@ -206,7 +206,7 @@ def _roots_with_leaves(table: WindowTable, window: int) -> set[int]:
     first, end = table.triple_offsets[window : window + 2].tolist()
     roots: set[int] = set()
     for at in range(first, end):
-        if table.triple_is_knowledge[at] or int(table.triple_relations[at]) not in READ_FROM_USES:
+        if int(table.triple_relations[at]) not in READ_FROM_USES:
             start = int(table.triple_head_starts[at])
             roots.update(range(start, start + int(table.triple_head_lengths[at])))
     return roots

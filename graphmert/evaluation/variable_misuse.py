@@ -168,7 +168,7 @@ def _answers(
     is_from_uses = torch.isin(
         batch.triple_relations, torch.tensor(READ_FROM_USES, device=batch.triple_relations.device)
     )
-    is_hidden = (is_from_uses & ~batch.triple_is_knowledge)[batch.leaf_triples]
+    is_hidden = is_from_uses[batch.leaf_triples]
     rows = pack(batch, replace(unmasked(batch), leaf_is_hidden=is_hidden)).to(probe.model.device)
     asked = AskedPlaces.of(samples, probe.model.device)
     hidden = probe.model.encode(rows.inputs)  # (S, N, C), the window's roots first

@@ -37,10 +37,8 @@ MAIN: Final = (
 OTHERS: Final = (
     Variant("no knowledge", "local leaves alone", LeafChoice.LOCAL),
     Variant("no local", "knowledge leaves alone", LeafChoice.KNOWLEDGE),
-    Variant(
-        "facts as text", "the same facts as lines after the code", are_facts_text=True, **NO_MNM
-    ),
-    Variant("no MNM", "leaves as input, MLM alone", **NO_MNM),
+    Variant("facts as text", "knowledge as lines after the code", are_facts_text=True, **NO_MNM),
+    Variant("no MNM", "knowledge leaves as input, MLM alone", **NO_MNM),
     Variant("MLM 0.95", "MLM 0.95 and MNM 0.05", training={"lambda_mlm": 0.95}),
     Variant("MLM 0.9", "MLM 0.9 and MNM 0.1", training={"lambda_mlm": 0.9}),
     Variant("MLM 0.8", "MLM 0.8 and MNM 0.2", training={"lambda_mlm": 0.8}),

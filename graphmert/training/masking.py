@@ -6,9 +6,10 @@ Everything is a pure function of (seed, epoch, window id, window), see `counter_
 
 A local leaf that restates the window is to be seen only where MNM asks for its relation, and never
 where a mention of what it spells is masked. Were all the others to be seen, those that are not
-would tell which name is masked: of f(a, b, c) with leaves a and b, it is c. Knowledge, and what a
-leaf says of the place of a window (what contains it), is to be seen whatever is masked, but for
-what hangs on a masked name.
+would tell which name is masked: of f(a, b, c) with leaves a and b, it is c. (One that is seen still
+says that its own name is not masked.) Knowledge, and local leaves that spell what the window does
+not say, such as what contains it, are to be seen whatever is masked, but for what hangs on a masked
+name.
 """
 
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from graphmert.training.losses import NO_LABEL
 
 EVALUATION_SEED = 0
 EVALUATION_EPOCH = -1  # of no training run: held-out masks never change
-EVALUATION_MNM_SHARE = 0.15  # most of a window's other relations are to be seen
+EVALUATION_MNM_SHARE = 0.15  # most other relations of knowledge are to be seen
 MNM_TARGETS = ("relations", "tails")
 FIRST_ORDINARY_TOKEN = 5  # <s> <pad> </s> <unk> <mask> are never drawn in place of a token
 
@@ -45,7 +46,7 @@ class MaskSettings:
     mlm_share: float = 0.15  # of the maskable roots of a window
     span_stop: float = 0.2  # p of the geometric distribution of span lengths
     max_span: int = 7  # roots
-    mnm_share: float = 0.5  # of the triples whose leaves are all to be seen
+    mnm_share: float = 0.5  # of the triples whose leaves can all be seen
     mnm_target: str = "relations"  # what MNM asks of them, or the tokens of their "tails" (paper)
     masked_share: float = 0.8  # of what is chosen becomes <mask> ...
     random_share: float = 0.1  # ... or something random; the rest stays as it is

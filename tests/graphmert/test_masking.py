@@ -121,9 +121,7 @@ def test_hidden_leaves_agree_with_a_loop(table_seed: int, seed: int) -> None:
     assert torch.equal(masked.leaf_input_ids, batch.leaf_ids)
 
 
-def test_what_is_to_be_seen_of_leaves_does_not_tell_what_is_masked() -> None:
-    """Of one window, masked again and again: a local leaf that is seen says the same as ever, but
-    for those that are asked about, hidden whatever name is masked."""
+def test_local_leaves_that_restate_the_window_are_hidden_whichever_name_is_asked_for() -> None:
     batch = random_table(3, 200, ChainLayout()).batch(range(200))
     everything = set(range(len(batch.root_ids)))
     restates = torch.tensor(
