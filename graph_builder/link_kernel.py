@@ -137,12 +137,8 @@ def _place_local(
             mention = _find_end(tables, window, triple, is_reversed, free)
             outcome = max(outcome, mention.outcome)
         if mention.root >= 0:
-            leaves = key.head if is_reversed else key.tail
-            free[mention.root] -= num_leaves(tables, leaves)
-            _note(found, num, mention, is_reversed, False)
-            keys[num] = key
+            outcome = _hang(tables, key, mention, is_reversed, False, free, keys, found, num)
             num += 1
-            outcome = _outcome(tables, key, is_reversed)
         counts[outcome, key.relation] += 1
     return num
 
@@ -168,12 +164,26 @@ def _find_end(tables: Tables, window: int, triple: int, is_tail: bool, free: Arr
 
 
 @inner
-def _note(found: Array, at: int, mention: Mention, is_reversed: bool, is_knowledge: bool) -> None:
+def _hang(
+    tables: Tables,
+    key: Any,
+    mention: Mention,
+    is_reversed: bool,
+    is_knowledge: bool,
+    free: Array,
+    keys: Array,
+    found: Array,
+    at: int,
+) -> int:
+    """Note a triple with its place as number `at`, take its slots; return what became of it."""
+    free[mention.root] -= num_leaves(tables, key.head if is_reversed else key.tail)
+    keys[at] = key
     found[at].root = mention.root
     found[at].first_root = mention.first_root
     found[at].num_roots = mention.num_roots
     found[at].is_reversed = is_reversed
     found[at].is_knowledge = is_knowledge
+    return _outcome(tables, key, is_reversed)
 
 
 # Mentions
@@ -289,11 +299,8 @@ def _place_owned(
         mention = _find(tables, window, key.head, -1, -1, room, free)
         outcome = mention.outcome
         if mention.root >= 0:
-            free[mention.root] -= room
-            _note(found, num, mention, False, True)
-            keys[num] = key
+            outcome = _hang(tables, key, mention, False, True, free, keys, found, num)
             num += 1
-            outcome = _outcome(tables, key, False)
         counts[outcome, key.relation] += 1
     return num
 
@@ -317,11 +324,9 @@ def _place_facts(
         mention = _find_reference(tables, window, place.entity, room, free)
         outcome = mention.outcome
         if mention.root >= 0:
-            free[mention.root] -= room
-            _note(found, num, mention, place.is_reversed, True)
-            keys[num] = key
+            is_reversed = place.is_reversed
+            outcome = _hang(tables, key, mention, is_reversed, True, free, keys, found, num)
             num += 1
-            outcome = _outcome(tables, key, place.is_reversed)
         counts[outcome, key.relation] += 1
     return num
 

@@ -103,7 +103,7 @@ def knowledge_only(batch: RaggedBatch, masked: MaskedBatch, text_ids: Tensor) ->
     That is, a visible knowledge leaf of the window spells the text and neither a visible root nor
     a visible local leaf does.
     """
-    is_shown = ~masked.leaf_is_hidden & (masked.leaf_input_ids == batch.leaf_ids)
+    is_shown = ~masked.leaf_is_hidden
     is_knowledge = batch.triple_is_knowledge[batch.leaf_triples]
 
     def keys(windows: Tensor, token_ids: Tensor) -> Tensor:

@@ -81,9 +81,10 @@ def mask_batch(
     root_input_ids = _corrupt_roots(batch, spans, settings, draws, vocab_size)
 
     hangs_on_chosen = _head_is_chosen(batch, is_chosen)
-    is_lost = hangs_on_chosen | _restates(batch, is_chosen)
+    root_keys, leaf_keys = _mention_keys(batch)
+    is_lost = hangs_on_chosen | _restates(batch, leaf_keys, root_keys[is_chosen])
     triples = _choose_triples(batch, ~is_lost, settings, draws)
-    restates = _restates(batch, torch.ones_like(is_chosen))
+    restates = _restates(batch, leaf_keys, root_keys)
     is_hidden = hangs_on_chosen | (restates & ~triples.is_chosen)
     masked = MaskedBatch(
         root_input_ids=root_input_ids,
@@ -116,8 +117,8 @@ def evaluation_masks(batch: RaggedBatch, settings: MaskSettings, vocab_size: int
 
 def mask_roots(batch: RaggedBatch, is_chosen: Tensor, settings: MaskSettings) -> MaskedBatch:
     """Mask the chosen roots (R,) bool, and hide every leaf that would give one away."""
-    restates = _restates(batch, torch.ones_like(is_chosen))
-    is_hidden = _head_is_chosen(batch, is_chosen) | restates
+    root_keys, leaf_keys = _mention_keys(batch)
+    is_hidden = _head_is_chosen(batch, is_chosen) | _restates(batch, leaf_keys, root_keys)
     return MaskedBatch(
         root_input_ids=batch.root_ids.masked_fill(is_chosen, settings.mask_token_id),
         mlm_labels=batch.root_ids.masked_fill(~is_chosen, NO_LABEL),
@@ -295,9 +296,18 @@ def _head_is_chosen(batch: RaggedBatch, is_chosen: Tensor) -> Tensor:
     return num_before[ends] > num_before[batch.triple_head_starts]
 
 
-def _restates(batch: RaggedBatch, is_chosen: Tensor) -> Tensor:
+def _restates(batch: RaggedBatch, leaf_keys: Tensor, root_keys: Tensor) -> Tensor:
     """Return for each triple (T,) whether it is local and a mention of what its leaves spell has a
-    chosen root.
+    root with one of these keys."""
+    is_restated = torch.isin(leaf_keys, root_keys)
+    num_restated = torch.bincount(
+        batch.leaf_triples[is_restated], minlength=len(batch.triple_relations)
+    )
+    return (num_restated > 0) & ~batch.triple_is_knowledge
+
+
+def _mention_keys(batch: RaggedBatch) -> tuple[Tensor, Tensor]:
+    """Return a key for each root (R,) and leaf (F,): the same where a mention has the same part.
 
     A token is part of a mention by its name or, where it is no part of a name (the dot of `a.b`),
     by standing between the same two names.
@@ -312,11 +322,7 @@ def _restates(batch: RaggedBatch, is_chosen: Tensor) -> Tensor:
         _name_keys(batch.leaf_windows, batch.leaf_names),
         _joint_keys(batch.leaf_windows, batch.leaf_triples, batch.leaf_names, batch.leaf_ids),
     )
-    is_restated = torch.isin(leaf_keys, root_keys[is_chosen])
-    num_restated = torch.bincount(
-        batch.leaf_triples[is_restated], minlength=len(batch.triple_relations)
-    )
-    return (num_restated > 0) & ~batch.triple_is_knowledge
+    return root_keys, leaf_keys
 
 
 def _name_keys(windows: Tensor, names: Tensor) -> Tensor:

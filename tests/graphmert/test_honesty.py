@@ -125,6 +125,12 @@ def leaves_in_row(sample: Sample, window: int) -> dict[tuple[int, int], int]:
     return {(root, slot): token for root, slot, token in found}
 
 
+def asked_triples(sample: Sample, index: int) -> set[int]:
+    """Return the triples of a window whose relation is asked for."""
+    asked = sample.rows.edge_triples[index][sample.rows.relation_labels[index] >= 0]
+    return {int(sample.batch.triple_index[triple]) for triple in set(asked)}
+
+
 def slots(record: ChainGraph) -> list[tuple[int, int]]:
     """Return (root, slot) of each leaf of a record."""
     roots = record.leaf_roots.tolist()
@@ -156,8 +162,7 @@ def test_local_leaves_are_to_be_seen_where_they_are_asked_about_alone(sample: Sa
     for index in range(len(sample.records)):
         window = sample.window(index)
         read, places = leaves_in_row(sample, index), slots(window.record)
-        asked = set(sample.rows.edge_triples[index][sample.rows.relation_labels[index] >= 0])
-        asked = {int(sample.batch.triple_index[triple]) for triple in asked}
+        asked = asked_triples(sample, index)
         for hung in window.triples():
             is_seen = all(places[leaf] in read for leaf in hung.leaves)
             if window.record.triple_is_knowledge[hung.triple]:
@@ -176,8 +181,7 @@ def test_what_hangs_on_a_masked_name_is_hidden_and_asks_nothing(sample: Sample) 
     for index in range(len(sample.records)):
         window = sample.window(index)
         read, places = leaves_in_row(sample, index), slots(window.record)
-        asked = set(sample.rows.edge_triples[index][sample.rows.relation_labels[index] >= 0])
-        asked = {int(sample.batch.triple_index[triple]) for triple in asked}
+        asked = asked_triples(sample, index)
         for hung in window.triples():
             is_hidden = bool(set(hung.head) & set(window.chosen))
             for leaf in hung.leaves:

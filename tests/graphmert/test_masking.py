@@ -123,13 +123,7 @@ def test_hidden_leaves_agree_with_a_loop(table_seed: int, seed: int) -> None:
 
 def test_local_leaves_that_restate_the_window_are_hidden_whichever_name_is_asked_for() -> None:
     batch = random_table(3, 200, ChainLayout()).batch(range(200))
-    everything = set(range(len(batch.root_ids)))
-    restates = torch.tensor(
-        [
-            not batch.triple_is_knowledge[triple] and spells_a_root(batch, triple, everything)
-            for triple in range(len(batch.triple_relations))
-        ]
-    )
+    restates = local_restating(batch)
     for root in range(3):
         is_chosen = batch.root_index == root
         masked = mask_roots(batch, is_chosen, RATES)
@@ -145,6 +139,17 @@ def test_local_leaves_that_restate_the_window_are_hidden_whichever_name_is_asked
         )
         assert torch.equal(masked.leaf_is_hidden, (hangs | restates)[batch.leaf_triples])
         assert torch.equal(masked.leaf_input_ids, batch.leaf_ids)
+
+
+def local_restating(batch: RaggedBatch) -> Tensor:
+    """Return for each triple (T,) whether it is local and spells some root of its window."""
+    everything = set(range(len(batch.root_ids)))
+    return torch.tensor(
+        [
+            not batch.triple_is_knowledge[triple] and spells_a_root(batch, triple, everything)
+            for triple in range(len(batch.triple_relations))
+        ]
+    )
 
 
 def spells_a_root(batch: RaggedBatch, triple: int, chosen: set[int]) -> bool:
@@ -226,6 +231,7 @@ def test_no_budget_masks_nothing() -> None:
     masked = mask_batch(batch, replace(RATES, mlm_share=0.0, mnm_share=0.0), 0, 0, VOCAB_SIZE)
     assert torch.equal(masked.root_input_ids, batch.root_ids)
     assert torch.equal(masked.leaf_input_ids, batch.leaf_ids)
+    assert torch.equal(masked.leaf_is_hidden, local_restating(batch)[batch.leaf_triples])
     assert torch.equal(masked.relation_inputs, batch.triple_relations)
 
 
