@@ -54,6 +54,8 @@ class Fact:
     tail: str
     path: str  # file that states it
     site: int  # first byte of the syntax there
+    start: int  # byte span there of the end that is not `entity`; NO_SPAN: no text
+    end: int
     entity: str  # qualified name of the entity that the fact is about: its head, or for a
     # `contains` or `has_field` triple about the member, its tail
     is_reversed: bool  # True: `entity` is the tail, so what a leaf can add is the head

@@ -6,7 +6,8 @@ function states about names in the window: parameters, local names, types, calls
 keep them from telling the model what the window says:
 
 - Where the evidence is decides, not what the window's text says: a triple stated in this window's
-  bytes is no candidate, one stated anywhere else is.
+  bytes is no candidate, nor is one whose other end, which its leaves would spell, is written there
+  (a statement cut in two, the parameters of a function within); one stated anywhere else is.
 - Choice and order come from the names in the facts and from where they are stated alone, so they
   are the same whatever else the window says. A fact is about one of its ends: were it about
   whichever is mentioned, the place of a leaf would tell that the other is not.
@@ -28,6 +29,7 @@ from graph_builder.hash_order import NO_SALT, is_equal, sort_by_hash, turn_equal
 from graph_builder.link_tables import Array, Number, Rules, Tables, num_leaves
 
 OWNED_SHARE: Final = 2  # what the rest of its function states takes half of a window's knowledge
+MAX_NEAREST: Final = 2048  # how many triples of its function a window looks at, the nearest
 
 
 @inner
@@ -49,17 +51,22 @@ def choose_owned(tables: Tables, rules: Rules, window: int, room: Array) -> Arra
     `room`, for each text, is all 0, and is so again in the end.
     """
     this, triples, names = tables.windows[window], tables.triples, tables.names
+    spans = tables.triple_spans
     left, num = rules.max_knowledge_leaves // OWNED_SHARE, 0
     chosen = np.empty(left, dtype=np.int32)
     if this.first_owned == this.first_triple and this.end_owned == this.end_triple:
         return chosen[:0]
     _add_room(tables, rules, window, room)
     before, after = this.first_triple - 1, np.int64(this.end_triple)
-    while left > 0 and (before >= this.first_owned or after < this.end_owned):
+    for _ in range(MAX_NEAREST):
+        if left == 0 or (before < this.first_owned and after >= this.end_owned):
+            break
         if _is_nearer(tables, window, before, after):
             triple, before = before, before - 1
         else:
             triple, after = after, after + 1
+        if _is_written_in(tables, window, spans[triple].tail_start, spans[triple].tail_end):
+            continue
         head = tables.parts[names[triples[triple].head].end_part - 1]
         taken = num_leaves(tables, triples[triple].tail)
         if taken <= min(left, room[head]) and not has_equal(triples, chosen[:num], triples[triple]):
@@ -195,9 +202,19 @@ def tokens_of_reference(tables: Tables, window: int, reference: int) -> tuple[Nu
 
 @inner
 def _is_here(tables: Tables, window: int, fact: int) -> bool:
-    """Tell whether the evidence of a fact lies in the window's bytes."""
+    """Tell whether a fact is stated, or what its leaves spell is written, in the window's bytes."""
     place, this = tables.fact_places[fact], tables.windows[window]
-    return place.file == this.file and this.start <= place.site < this.end
+    if place.file != this.file:
+        return False
+    is_stated = this.start <= place.site < this.end
+    return is_stated or _is_written_in(tables, window, place.start, place.end)
+
+
+@inner
+def _is_written_in(tables: Tables, window: int, start: int, end: int) -> bool:
+    """Tell whether any of the bytes `start` .. `end` - 1 of its file is a window's; -1: no text."""
+    this = tables.windows[window]
+    return start >= 0 and start < this.end and end > this.start
 
 
 @inner

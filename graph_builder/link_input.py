@@ -97,11 +97,14 @@ def _fact_tables(
     at = {file.path: number for number, file in enumerate(files)}
     found = [repository.facts(entity) for entity in entities]
     rows = [
-        (names[f.head], f.relation, names[f.tail], at.get(f.path, -1), f.site, f.is_reversed)
+        (
+            *(names[f.head], f.relation, names[f.tail]),
+            *(at.get(f.path, -1), f.site, f.start, f.end, f.is_reversed),
+        )
         for each in found
         for f in each
     ]
-    cells = np.array(rows, dtype=np.int32).reshape(-1, 6)
+    cells = np.array(rows, dtype=np.int32).reshape(-1, 8)
     bounds = np.cumsum([0, *map(len, found)])
     entity_table = columns(
         ENTITY,
@@ -113,7 +116,9 @@ def _fact_tables(
         FACT,
         file=cells[:, 3],
         site=cells[:, 4],
-        is_reversed=cells[:, 5],
+        start=cells[:, 5],
+        end=cells[:, 6],
+        is_reversed=cells[:, 7],
         entity=np.repeat(np.arange(len(entities)), np.diff(bounds)),
     )
     return entity_table, np.ascontiguousarray(cells[:, :3]).view(KEY).ravel(), fact_places

@@ -36,8 +36,9 @@ KEY: Final = _fields("head relation tail")  # of a triple; head and tail are nam
 SPANS: Final = _fields("head_start head_end tail_start tail_end")  # bytes; -1: no text in the file
 REFERENCE: Final = _fields("start end entity")
 ENTITY: Final = _fields("first_fact end_fact", hash=np.int64)
-FACT: Final = _fields("file site entity", is_reversed=np.bool_)
-# file: number of the file that states it, -1: none of these.
+FACT: Final = _fields("file site start end entity", is_reversed=np.bool_)
+# file: number of the file that states it, -1: none of these. start, end: bytes there of what its
+# leaves spell; -1: no text.
 
 WINDOW: Final = _fields(
     "file first_token end_token start end"  # bytes

@@ -217,6 +217,8 @@ class Repository:
                     triple.tail,
                     facts.path,
                     triple.site,
+                    triple.head_start if statement.is_reversed else triple.tail_start,
+                    triple.head_end if statement.is_reversed else triple.tail_end,
                     entity,
                     statement.is_reversed,
                 )

@@ -9,8 +9,8 @@ from itertools import groupby, islice
 from typing import TypeVar
 from zlib import crc32
 
-from graph_builder.entities import Fact, Reference, Triple
-from graph_builder.knowledge import OWNED_SHARE
+from graph_builder.entities import NO_SPAN, Fact, Reference, Triple
+from graph_builder.knowledge import MAX_NEAREST, OWNED_SHARE
 
 Key = tuple[str, int, str]  # head, relation, tail
 Item = TypeVar("Item")
@@ -42,11 +42,15 @@ class Extent:
     end: int
 
     def holds(self, fact: Fact) -> bool:
-        """Return whether the evidence of `fact` lies here."""
-        return fact.path == self.path and self.has(fact.site)
+        """Return whether `fact` is stated here, or what its leaves spell is written here."""
+        is_written = self.overlaps(fact.start, fact.end)
+        return fact.path == self.path and (self.has(fact.site) or is_written)
 
     def has(self, site: int) -> bool:
         return self.start <= site < self.end
+
+    def overlaps(self, start: int, end: int) -> bool:
+        return start != NO_SPAN and any(self.has(at) for at in range(start, end))
 
     def distance(self, site: int) -> int:
         """Return how far from here a byte outside of it is; to one before it, at least 1."""
@@ -78,8 +82,10 @@ def choose_owned(
     outside = [at for at, triple in enumerate(triples) if not extent.has(triple.site)]
     left, room = budget.max_leaves // OWNED_SHARE, dict[str, int]()
     chosen: dict[Key, Triple] = {}
-    for at in sorted(outside, key=order):
+    for at in sorted(outside, key=order)[:MAX_NEAREST]:
         triple = triples[at]
+        if extent.overlaps(triple.tail_start, triple.tail_end):
+            continue
         key, name = (triple.head, triple.relation, triple.tail), triple.head.rpartition(".")[2]
         num_leaves = budget.leaves_of(triple.tail)
         room.setdefault(name, room_of(name))

@@ -32,8 +32,11 @@ def reference(entity: str, start: int = 110) -> Reference:
     return Reference(start, start + 1, entity)
 
 
-def fact(head: str, tail: str, path: str = "there.py", site: int = 150) -> Fact:
-    return Fact(head, HAS_FIELD, tail, path, site, f"m.{head}", False)
+def fact(
+    head: str, tail: str, path: str = "there.py", site: int = 150, start: int = NO_SPAN
+) -> Fact:
+    end = start + len(tail) if start >= 0 else NO_SPAN
+    return Fact(head, HAS_FIELD, tail, path, site, start, end, f"m.{head}", False)
 
 
 def shelf(*facts: Fact) -> FactShelf:
@@ -50,6 +53,19 @@ def test_evidence_inside_the_window_is_no_knowledge() -> None:
     )
     chosen = facts.choose([reference("m.f")], HERE, BUDGET)
     assert {choice.leaf_name for choice in chosen} == {"a", "d", "e"}
+
+
+def test_what_is_written_inside_the_window_is_no_knowledge_of_a_statement_outside() -> None:
+    facts = shelf(
+        fact("f", "a", path="here.py", site=90, start=99),
+        fact("f", "b", path="here.py", site=90, start=100),
+        fact("f", "cd", path="here.py", site=90, start=99),
+        fact("f", "e", path="here.py", site=90, start=199),
+        fact("f", "g", path="here.py", site=90, start=200),
+        fact("f", "h", path="there.py", site=90, start=100),
+    )
+    chosen = facts.choose([reference("m.f")], HERE, BUDGET)
+    assert {choice.leaf_name for choice in chosen} == {"a", "g", "h"}
 
 
 def test_each_entity_gives_one_before_any_gives_two() -> None:
@@ -165,6 +181,35 @@ def test_the_rest_of_a_function_speaks_of_the_names_of_a_window(tokenizer: Token
         keys = knowledge_keys(last)
         assert {("work", HAS_PARAMETER, "first"), ("work", DECLARES, "third")} <= keys
         assert (flow in keys) == (name == "second")
+
+
+CUT = {
+    "a parameter of a function within": """def work(alpha):
+    def inner(secret):
+        return secret
+{comments}    return inner(alpha)
+""",
+    "a signature": """def work(
+    alpha,
+{comments}) -> secret:
+    return alpha
+""",
+}
+
+
+@pytest.mark.parametrize("code", CUT.values(), ids=list(CUT))
+def test_no_leaf_of_knowledge_spells_what_is_written_in_its_window(
+    tokenizer: Tokenizer, code: str
+) -> None:
+    """A statement begins in one window and goes on in another, where a leaf would tell its end."""
+    code = code.format(comments=COMMENTS)
+    records = records_of(tokenizer, "both", m=code)
+    assert len(records) > 1
+    for record in records:
+        inside = record.root_starts >= 0
+        start, end = record.root_starts[inside].min(), record.root_ends.max()
+        spelled = {name for _, _, name in knowledge_keys(record)}
+        assert "secret" not in spelled or not start <= code.find("secret") < end
 
 
 def test_the_nearest_triples_come_first(tokenizer: Tokenizer) -> None:

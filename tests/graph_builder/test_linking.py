@@ -202,7 +202,7 @@ def test_what_finds_no_place_is_counted(tokenizer: Tokenizer) -> None:
 
 def fact(head: str, relation: int, tail: str, is_reversed: bool = False) -> Fact:
     entity = "module." + (tail if is_reversed else head)
-    return Fact(head, relation, tail, "other.py", 0, entity, is_reversed)
+    return Fact(head, relation, tail, "other.py", 0, NO_SPAN, NO_SPAN, entity, is_reversed)
 
 
 def test_knowledge_hangs_on_the_last_word_of_the_reference(tokenizer: Tokenizer) -> None:
