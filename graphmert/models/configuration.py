@@ -36,7 +36,7 @@ class GraphMERTConfig(PreTrainedConfig):
     intermediate_size: int = 3072  # inner width of the feed-forward block
     hidden_dropout_prob: float = 0.1  # after the embeddings, the attention and the feed-forward
     layer_norm_eps: float = 1e-5
-    initializer_range: float = 0.02  # standard deviation of all initial weights
+    initializer_range: float = 0.02  # standard deviation of initial weights; residual branches less
 
     num_roots: int = ChainLayout().num_roots  # tokens of a window
     leaves_per_root: int = ChainLayout().leaves_per_root  # leaf slots of each root

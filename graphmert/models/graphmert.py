@@ -147,13 +147,15 @@ class GraphMERTModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         """Start as BERT does; called for every module by `post_init` and `from_pretrained`."""
         super()._init_weights(module)
+        std = self.config.initializer_range
+        num_branches = 1 + 2 * self.config.num_hidden_layers  # H-GAT, and two of each layer
+        branch_std = std / math.sqrt(num_branches)
         if isinstance(module, BranchOutput):
-            num_branches = 2 * self.config.num_hidden_layers
-            std = self.config.initializer_range / math.sqrt(num_branches)
-            init.normal_(module.weight, mean=0.0, std=std)
+            init.normal_(module.weight, mean=0.0, std=branch_std)
         elif isinstance(module, HGAT):
-            for parameter in (module.transform, module.attend_leaf, module.attend_head):
-                init.normal_(parameter, mean=0.0, std=self.config.initializer_range)
+            init.normal_(module.transform, mean=0.0, std=branch_std)
+            for parameter in (module.attend_leaf, module.attend_head):
+                init.normal_(parameter, mean=0.0, std=std)
         elif isinstance(module, DistanceDecay):
             init.copy_(module.p, module.initial_p(len(module.p)))
 

@@ -176,10 +176,10 @@ def test_p_can_be_frozen():
 def test_weights_start_as_berts():
     torch.manual_seed(0)
     model = GraphMERTModel(tiny(vocab_size=500))
-    assert model.hgat.transform.std().item() == pytest.approx(0.02, rel=0.05)
     assert model.embeddings.tokens.weight.std().item() == pytest.approx(0.02, rel=0.05)
     assert model.layers[1].inner.weight.std().item() == pytest.approx(0.02, rel=0.05)
-    branch_std = 0.02 / (2 * model.config.num_hidden_layers) ** 0.5
+    branch_std = 0.02 / (1 + 2 * model.config.num_hidden_layers) ** 0.5
+    assert model.hgat.transform.std().item() == pytest.approx(branch_std, rel=0.05)
     assert model.layers[1].outer.weight.std().item() == pytest.approx(branch_std, rel=0.05)
     assert model.layers[1].attention.output.weight.std().item() == pytest.approx(
         branch_std, rel=0.05
