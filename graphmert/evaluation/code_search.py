@@ -6,7 +6,6 @@ queries' functions. Both are the mean of their tokens' final states, compared by
 Legend: P pairs, W windows, R roots, B rows of N tokens, C hidden size.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +14,6 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from graphmert.data.cutting import cut_roots, plain_windows
 from graphmert.data.packing import pack
@@ -30,7 +28,6 @@ from graphmert.training.losses import NO_LABEL
 
 POOL_SIZE = 1000  # candidates of a query, its own function included
 PAIRS_PER_BATCH = 64
-PAIRS_PER_PASS = 32  # while tuning: what the memory of one forward and backward pass goes to
 TEMPERATURE = 0.05  # of the contrastive loss, as in SimCSE (Gao et al. 2021)
 
 
@@ -105,24 +102,14 @@ def tune_search(
 
     def loss_of(chosen: Tensor) -> Tensor:
         part = [pairs.pairs[at] for at in chosen.tolist()]
-        queries = in_parts(lambda some: query_vectors(tuned, some, tokenizer), part)
-        codes = in_parts(lambda some: code_vectors(tuned, some, table), part)
+        queries = query_vectors(tuned, part, tokenizer)
+        codes = code_vectors(tuned, part, table)
         scores = queries.float() @ codes.float().T / TEMPERATURE
         own = torch.arange(len(part), device=scores.device)
         return (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own)) / 2
 
     tune([tuned], len(pairs), loss_of, settings)
     return tuned
-
-
-def in_parts(embed: Callable[[list[FunctionPair]], Tensor], pairs: list[FunctionPair]) -> Tensor:
-    """Return what `embed` makes of all pairs, keeping the vectors (P, C) alone.
-
-    The loss needs all of a batch's vectors at once, but not what each was made from: the backward
-    pass embeds one part after the other again (as GradCache does, Gao et al. 2021).
-    """
-    parts = [pairs[at : at + PAIRS_PER_PASS] for at in range(0, len(pairs), PAIRS_PER_PASS)]
-    return torch.cat([checkpoint(embed, part, use_reentrant=False) for part in parts])
 
 
 def query_vectors(model: GraphMERTModel, pairs: list[FunctionPair], tokenizer: Tokenizer) -> Tensor:

@@ -2,8 +2,8 @@
 
 The data of code search, as CodeSearchNet (Husain et al. 2019) cleans it: at least 3 words, at least
 3 lines of code without the docstring, no `test` in the name, no dunder methods, no pair whose words
-or code another has. A function is all its windows, first to last; of them the docstring's tokens
-are cut.
+or code another has. A function is its first windows with code besides the docstring, whose tokens
+are cut: as published encoders read the first 256 tokens of a function.
 """
 
 import inspect
@@ -27,6 +27,7 @@ from graphmert.evaluation.window_text import (
 
 MIN_WORDS = 3  # of a query
 MIN_LINES = 3  # of code
+MAX_WINDOWS = 3  # of a function
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class FunctionPair:
     """One function that has a docstring."""
 
     query: str  # first paragraph of the docstring, on one line
-    code: str  # the function without it
-    windows: tuple[int, ...]  # of the table
+    code: str  # the whole function without it
+    windows: tuple[int, ...]  # of the table: the first ones with code
     cuts: tuple[range, ...]  # for each of them the roots that spell the docstring
 
 
@@ -125,9 +126,12 @@ def _pair(
     lines = [line for line in rest.split(b"\n") if line.strip()]
     if len(query.split()) < MIN_WORDS or len(lines) < MIN_LINES:
         return None
-    cuts = []
+    kept: dict[int, range] = {}
     offset = 0
-    for text in texts:
-        cuts.append(text.overlapping(start - offset, end - offset))
+    for window, text in zip(windows, texts, strict=True):
+        first, last = (min(max(at - offset, 0), len(text.text)) for at in span)
+        if (text.text[:first] + text.text[last:]).strip() and len(kept) < MAX_WINDOWS:
+            kept[window] = text.overlapping(start - offset, end - offset)
         offset += len(text.text)
-    return FunctionPair(query, rest.decode("utf-8", errors="replace"), windows, tuple(cuts))
+    code = rest.decode("utf-8", errors="replace")
+    return FunctionPair(query, code, tuple(kept), tuple(kept.values()))

@@ -1,30 +1,25 @@
 """Code search on a small data set, against one function at a time; BM25 beside it."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
 
 from graphmert.data.leaf_choice import LeafChoice, choose_leaves
 from graphmert.data.windows import WindowTable
 from graphmert.evaluation.bm25 import score_bm25, words
 from graphmert.evaluation.code_search import (
-    PAIRS_PER_PASS,
     SearchTask,
-    code_vectors,
     embed_pairs,
-    in_parts,
     make_search_task,
     score_search,
     search_report,
     tune_search,
 )
 from graphmert.evaluation.function_pairs import FunctionPair, FunctionPairs, make_pairs
-from graphmert.evaluation.tuning import TuneSettings, copy_model
+from graphmert.evaluation.tuning import TuneSettings
 from graphmert.models.graphmert import GraphMERTModel
 
 
@@ -137,30 +132,6 @@ def test_a_short_tune_finds_what_it_was_tuned_on_and_leaves_the_model_alone(
     scores = [score_search(each, task, train_windows, tokenizer) for each in (tiny_model, tuned)]
     raw, after = (each.measures["mrr"].mean for each in scores)
     assert after > raw + 0.05
-
-
-def test_gradients_in_parts_are_those_of_all_pairs_at_once(
-    tiny_model: GraphMERTModel, pairs: FunctionPairs, train_windows: WindowTable
-) -> None:
-    """With dropout on: what is embedded again draws the same numbers."""
-    model = copy_model(tiny_model).train()
-    chosen = (list(pairs.pairs) * 9)[: 2 * PAIRS_PER_PASS + 1]
-    parts = [chosen[:PAIRS_PER_PASS], chosen[PAIRS_PER_PASS:-1], chosen[-1:]]
-    targets = torch.randn(len(chosen), model.config.hidden_size)
-
-    def gradients(vectors: Callable[[], Tensor]) -> list[Tensor]:
-        torch.manual_seed(3)
-        model.zero_grad()
-        (vectors() * targets).sum().backward()
-        return [each.grad.clone() for each in model.parameters() if each.grad is not None]
-
-    def embed(some: list[FunctionPair]) -> Tensor:
-        return code_vectors(model, some, train_windows)
-
-    found = gradients(lambda: in_parts(embed, chosen))
-    wanted = gradients(lambda: torch.cat([embed(part) for part in parts]))
-    assert len(found) > 10
-    torch.testing.assert_close(found, wanted)
 
 
 def test_bm25_finds_functions_by_their_words(pairs: FunctionPairs) -> None:
