@@ -1,4 +1,5 @@
-"""The order that says nothing of relations, compiled: `knowledge.in_hash_order` has the rule.
+"""The order that says nothing of relations, compiled; in plain Python: `in_hash_order` of
+tests/graph_builder/slow_knowledge.py.
 
 An `order` holds indexes into an array of KEY records; its first `num` are sorted in place.
 """

@@ -23,7 +23,7 @@ class Variant:
 
 PAPERS_DECAY: Final[dict[str, Any]] = {"decay_form": "product", "decay_last_initial_p": 1.0}
 NO_MNM: Final[dict[str, Any]] = {"training": {"lambda_mlm": 1.0}, "masks": {"mnm_share": 0.0}}
-FULL: Final = Variant("full", "local and knowledge leaves, H-GAT, decay, MLM 0.98 and MNM 0.02")
+FULL: Final = Variant("full", "local and knowledge leaves, H-GAT, decay, MLM 0.7 and MNM 0.3")
 NO_LEAVES: Final = Variant("no leaves", "code alone, MLM alone", leaves=LeafChoice.NONE, **NO_MNM)
 SHUFFLED: Final = Variant(
     "shuffled", "knowledge leaves exchanged between windows", LeafChoice.SHUFFLED
@@ -39,6 +39,7 @@ OTHERS: Final = (
     Variant("no local", "knowledge leaves alone", LeafChoice.KNOWLEDGE),
     Variant("facts as text", "knowledge as lines after the code", are_facts_text=True, **NO_MNM),
     Variant("no MNM", "knowledge leaves as input, MLM alone", **NO_MNM),
+    Variant("MLM 0.98", "MLM 0.98 and MNM 0.02", training={"lambda_mlm": 0.98}),
     Variant("MLM 0.95", "MLM 0.95 and MNM 0.05", training={"lambda_mlm": 0.95}),
     Variant("MLM 0.9", "MLM 0.9 and MNM 0.1", training={"lambda_mlm": 0.9}),
     Variant("MLM 0.8", "MLM 0.8 and MNM 0.2", training={"lambda_mlm": 0.8}),

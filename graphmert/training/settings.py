@@ -19,7 +19,7 @@ class TrainSettings:
     weight_decay: float = 0.02  # decoupled; not on norms, biases and other vectors
     betas: tuple[float, float] = (0.9, 0.98)  # of AdamW; RoBERTa's (Liu et al. 2019)
     max_gradient_norm: float = 1.0  # over all parameters, both heads included
-    lambda_mlm: float = 0.98  # weight of MLM; MNM has the rest
+    lambda_mlm: float = 0.7  # weight of MLM; MNM has the rest
     is_two_passes: bool = False  # one forward pass for each objective
     seed: int = 0  # of weights, order, masks and dropout
     masks: MaskSettings = field(default_factory=MaskSettings)

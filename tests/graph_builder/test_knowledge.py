@@ -212,14 +212,22 @@ def test_no_leaf_of_knowledge_spells_what_is_written_in_its_window(
         assert "secret" not in spelled or not start <= code.find("secret") < end
 
 
-def test_the_nearest_triples_come_first(tokenizer: Tokenizer) -> None:
-    names = [f"name{n}" for n in range(40)]
-    long = "def work():\n" + "".join(f"    {name} = 1\n" for name in names) + "    return work\n"
-    last = records_of(tokenizer, "both", m=long)[-1]
-    start = last.root_starts[last.root_starts >= 0].min()
-    before = [name for name in names if long.index(f"{name} =") < start]
-    found = {tail for _, relation, tail in knowledge_keys(last) if relation == DECLARES}
-    assert found == set(before[-len(found) :])
+@pytest.mark.parametrize("window", [0, 2, -1])  # of a function: first, amidst, last
+def test_the_nearest_triples_come_first(tokenizer: Tokenizer, window: int) -> None:
+    names = [f"name{n}" for n in range(120)]
+    long = "def work():\n" + "".join(f"    {name} = work\n" for name in names) + "    return work\n"
+    record = records_of(tokenizer, "both", m=long)[window]
+    is_code = record.root_starts >= 0
+    start, end = record.root_starts[is_code].min(), record.root_ends.max()
+
+    def distance(name: str) -> int:
+        site = long.index(f"{name} =")
+        return start - site if site < start else site - end
+
+    found = {tail for _, relation, tail in knowledge_keys(record) if relation == DECLARES}
+    outside = [name for name in names if not start <= long.index(f"{name} =") < end]
+    nearest = sorted(outside, key=distance)[: len(found)]
+    assert found == set(nearest)
     assert len(found) > 1
 
 
