@@ -133,5 +133,5 @@ def _pair(
         if (text.text[:first] + text.text[last:]).strip() and len(kept) < MAX_WINDOWS:
             kept[window] = text.overlapping(start - offset, end - offset)
         offset += len(text.text)
-    code = rest.decode("utf-8", errors="replace")
-    return FunctionPair(query, code, tuple(kept), tuple(kept.values()))
+    without = rest.decode("utf-8", errors="replace")
+    return FunctionPair(query, without, tuple(kept), tuple(kept.values()))
