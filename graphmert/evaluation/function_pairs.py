@@ -129,9 +129,11 @@ def _pair(
     kept: dict[int, range] = {}
     offset = 0
     for window, text in zip(windows, texts, strict=True):
-        first, last = (min(max(at - offset, 0), len(text.text)) for at in span)
-        if (text.text[:first] + text.text[last:]).strip() and len(kept) < MAX_WINDOWS:
+        first, last = max(start - offset, 0), max(end - offset, 0)
+        if (text.text[:first] + text.text[last:]).strip():
             kept[window] = text.overlapping(start - offset, end - offset)
+        if len(kept) == MAX_WINDOWS:
+            break
         offset += len(text.text)
     without = rest.decode("utf-8", errors="replace")
     return FunctionPair(query, without, tuple(kept), tuple(kept.values()))

@@ -39,11 +39,10 @@ OTHERS: Final = (
     Variant("no local", "knowledge leaves alone", LeafChoice.KNOWLEDGE),
     Variant("facts as text", "knowledge as lines after the code", are_facts_text=True, **NO_MNM),
     Variant("no MNM", "knowledge leaves as input, MLM alone", **NO_MNM),
-    Variant("MLM 0.98", "MLM 0.98 and MNM 0.02", training={"lambda_mlm": 0.98}),
-    Variant("MLM 0.95", "MLM 0.95 and MNM 0.05", training={"lambda_mlm": 0.95}),
-    Variant("MLM 0.9", "MLM 0.9 and MNM 0.1", training={"lambda_mlm": 0.9}),
-    Variant("MLM 0.8", "MLM 0.8 and MNM 0.2", training={"lambda_mlm": 0.8}),
-    Variant("MLM 0.6", "MLM 0.6 and MNM 0.4", training={"lambda_mlm": 0.6}),
+    *(
+        Variant(f"MLM {mlm}", f"MLM {mlm} and MNM {mnm}", training={"lambda_mlm": mlm})
+        for mlm, mnm in ((0.98, 0.02), (0.95, 0.05), (0.9, 0.1), (0.8, 0.2), (0.6, 0.4))
+    ),
     Variant("MNM of 15%", "MNM asks for 15% of the triples (paper)", masks={"mnm_share": 0.15}),
     Variant(
         "MNM of tails",

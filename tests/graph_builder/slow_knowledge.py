@@ -11,6 +11,7 @@ from zlib import crc32
 
 from graph_builder.entities import NO_SPAN, Fact, Reference, Triple
 from graph_builder.knowledge import MAX_NEAREST, OWNED_SHARE
+from graph_builder.record import ChainGraph
 
 Key = tuple[str, int, str]  # head, relation, tail
 Item = TypeVar("Item")
@@ -40,6 +41,12 @@ class Extent:
     path: str
     start: int
     end: int
+
+    @classmethod
+    def of(cls, record: ChainGraph) -> "Extent":
+        """Return where the code of a window stands; its synthetic name stands nowhere."""
+        is_code = record.root_starts >= 0
+        return cls(record.path, int(record.root_starts[is_code].min()), int(record.root_ends.max()))
 
     def holds(self, fact: Fact) -> bool:
         """Return whether `fact` is stated here, or what its leaves spell is written here."""

@@ -1,6 +1,5 @@
 """The chain graphs of real packages: complete, in order, and true to the triples of the files."""
 
-import functools
 import os
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from slow_knowledge import Extent
 from tokenizers import Tokenizer
 
 from graph_builder.chains import ChainSettings, chain_graphs, source_windows
@@ -164,10 +164,6 @@ def test_every_triple_is_placed_in_the_window_of_its_site_or_counted(
     assert num_placed + num_cut >= 0.975 * sum(num_distinct.values())
 
 
-def _overlap(start: int, end: int, other_start: int, other_end: int) -> bool:
-    return other_start < end and start < other_end
-
-
 def test_knowledge_has_its_evidence_outside_the_window(
     records: list[ChainGraph], repository: Repository
 ) -> None:
@@ -177,17 +173,14 @@ def test_knowledge_has_its_evidence_outside_the_window(
     """
     num_seen, num_owned = 0, 0
     for record in records[::7]:
-        inside = record.root_starts >= 0
-        start, end = record.root_starts[inside].min(), record.root_ends.max()
-        overlaps = functools.partial(_overlap, start, end)
-        named = {r.entity for r in repository.references(record.path) if start <= r.start < end}
+        extent = Extent.of(record)
+        named = {r.entity for r in repository.references(record.path) if extent.has(r.start)}
         named.add(record.qualified_name)
         facts = {
             (fact.head, fact.relation, fact.tail)
             for entity in named
             for fact in repository.facts(entity)
-            if fact.path != record.path
-            or not (start <= fact.site < end or overlaps(fact.start, fact.end))
+            if not extent.holds(fact)
         }
         definitions = repository.file(record.path).definitions
         owned = {
@@ -196,7 +189,8 @@ def test_knowledge_has_its_evidence_outside_the_window(
             if (definition.kind, definition.qualified_name) == ("function", record.qualified_name)
             for triple in repository.triples(record.path)
             if definition.start <= triple.site < definition.end
-            if not (start <= triple.site < end or overlaps(triple.tail_start, triple.tail_end))
+            if not extent.has(triple.site)
+            if not extent.overlaps(triple.tail_start, triple.tail_end)
         }
         found = {key for i, key, _ in triples_of(record) if record.triple_is_knowledge[i]}
         assert found <= facts | owned

@@ -206,10 +206,8 @@ def test_no_leaf_of_knowledge_spells_what_is_written_in_its_window(
     records = records_of(tokenizer, "both", m=code)
     assert len(records) > 1
     for record in records:
-        inside = record.root_starts >= 0
-        start, end = record.root_starts[inside].min(), record.root_ends.max()
         spelled = {name for _, _, name in knowledge_keys(record)}
-        assert "secret" not in spelled or not start <= code.find("secret") < end
+        assert "secret" not in spelled or not Extent.of(record).has(code.find("secret"))
 
 
 @pytest.mark.parametrize("window", [0, 2, -1])  # of a function: first, amidst, last
@@ -217,17 +215,12 @@ def test_the_nearest_triples_come_first(tokenizer: Tokenizer, window: int) -> No
     names = [f"name{n}" for n in range(120)]
     long = "def work():\n" + "".join(f"    {name} = work\n" for name in names) + "    return work\n"
     record = records_of(tokenizer, "both", m=long)[window]
-    is_code = record.root_starts >= 0
-    start, end = record.root_starts[is_code].min(), record.root_ends.max()
-
-    def distance(name: str) -> int:
-        site = long.index(f"{name} =")
-        return start - site if site < start else site - end
-
+    extent = Extent.of(record)
+    sites = {name: long.index(f"{name} =") for name in names}
     found = {tail for _, relation, tail in knowledge_keys(record) if relation == DECLARES}
-    outside = [name for name in names if not start <= long.index(f"{name} =") < end]
-    nearest = sorted(outside, key=distance)[: len(found)]
-    assert found == set(nearest)
+    outside = [name for name in names if not extent.has(sites[name])]
+    nearest = sorted(outside, key=lambda name: extent.distance(sites[name]))
+    assert found == set(nearest[: len(found)])
     assert len(found) > 1
 
 
