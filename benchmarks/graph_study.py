@@ -61,11 +61,14 @@ class Job:
 
     def predicted_s(self, windows_per_s: float) -> float:
         """Return about how long the job takes on a card that it has to itself."""
-        settings = self.settings
-        update_s = max(UPDATE_OVERHEAD_S, settings.batch_size / windows_per_s)
+        tuning_s = TUNED_TASKS * self.settings.tune_updates * TUNE_UPDATE_S
+        return self.first_answer_s(windows_per_s) + tuning_s
+
+    def first_answer_s(self, windows_per_s: float) -> float:
+        """Return about how long it takes up to its fine-tunes, the first that is kept of it."""
+        update_s = max(UPDATE_OVERHEAD_S, self.settings.batch_size / windows_per_s)
         passes = 2 if self.variant.training.get("is_two_passes") else 1
-        tuning_s = TUNED_TASKS * settings.tune_updates * TUNE_UPDATE_S
-        return START_S + passes * settings.num_updates * update_s + tuning_s + ASK_S
+        return START_S + passes * self.settings.num_updates * update_s + ASK_S
 
     def key(self, data: StudyData) -> tuple[Any, ...]:
         made_with = self.settings.made_with(data, self.variant)
@@ -175,7 +178,7 @@ def work_through(
         left_s = options.budget_s - (time.monotonic() - started)
         while free and waiting:
             job = waiting.pop(0)
-            if job.predicted_s(options.windows_per_s) * slowness > left_s:
+            if job.first_answer_s(options.windows_per_s) * slowness > left_s:
                 missing.append(job)  # a shorter one may still fit
                 continue
             running.append(start_job(job, free.pop(0), data, tasks, num_cards, options.bases_dir))

@@ -16,7 +16,6 @@ from graphmert.models.configuration import tiny
 from graphmert.models.graphmert import GraphMERTModel
 from graphmert.study.data import StudyData
 from graphmert.study.outcome import Outcome, SplitOutcome
-from graphmert.study.run import macro_f1
 from graphmert.study.settings import StudySettings
 from graphmert.study.tasks import StudyTasks
 
@@ -32,14 +31,14 @@ def baseline_outcomes(data: StudyData, tasks: StudyTasks, settings: StudySetting
         scores = score_baselines(data.train, data.held_out[split], masks, data.vocab_size)
         for name, score in scores.items():
             found[name.replace("_", " ")][split] = SplitOutcome.of(
-                score.measures, macro_f1(score.relations), {}
+                score.measures, score.relations, {}
             )
         searched = TaskReport(score_bm25(own.search))  # nothing to tune: one figure for both
         found["BM25"][split] = SplitOutcome.of(
-            {}, {}, {"search": searched, "search_zero_shot": searched}
+            {}, None, {"search": searched, "search_zero_shot": searched}
         )
         said = score_tails(nobody, own.tails, masks, tails).baselines["table"]
-        found["table of tails"][split] = SplitOutcome.of({}, {}, {"tails": TaskReport(said)})
+        found["table of tails"][split] = SplitOutcome.of({}, None, {"tails": TaskReport(said)})
     return [
         Outcome(
             variant=name,

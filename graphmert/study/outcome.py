@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from graphmert.evaluation.measures import Measures, TaskReport
+from graphmert.evaluation.metrics import RelationReport, RelationScores
 
 Sums = dict[str, dict[str, tuple[int, float]]]  # by figure, by source: questions and total
 
@@ -18,10 +19,11 @@ class SplitOutcome:
     scores: dict[str, float] = field(default_factory=dict)  # what is no mean of questions
     baselines: dict[str, Sums] = field(default_factory=dict)  # by baseline
     counts: dict[str, float] = field(default_factory=dict)
+    confusions: dict[str, list[list[int]]] = field(default_factory=dict)  # by kind of leaf, (K, K)
 
     @classmethod
     def of(
-        cls, measures: Measures, scores: dict[str, float], reports: Mapping[str, TaskReport]
+        cls, measures: Measures, relations: RelationReport | None, reports: Mapping[str, TaskReport]
     ) -> Self:
         """Put the reports of all tasks together; a task's figures are called TASK/FIGURE."""
         figures = sums_of(measures)
@@ -32,7 +34,14 @@ class SplitOutcome:
             counts |= {f"{task}/{name}": value for name, value in report.counts.items()}
             for name, each in report.baselines.items():
                 baselines.setdefault(name, {}).update(sums_of(each, f"{task}/"))
-        return cls(figures, scores, baselines, counts)
+        asked = {} if relations is None else _by_kind(relations)
+        scores = {f"{kind}relation_macro_f1": each.macro_f1 for kind, each in asked.items()}
+        confusions = {
+            kind.rstrip("_"): [list(row) for row in each.confusion_matrix]
+            for kind, each in asked.items()
+            if kind
+        }
+        return cls(figures, scores, baselines, counts, confusions)
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,12 @@ def run_key(
 ) -> tuple[Any, ...]:
     """Return what tells a run from all others."""
     return variant, seed, data_set, json.dumps([settings, made_with], sort_keys=True)
+
+
+def _by_kind(relations: RelationReport) -> dict[str, RelationScores]:
+    """Return the scores of relations by the prefix of their figures, where any was asked for."""
+    kinds = {"": relations.every, "local_": relations.local, "knowledge_": relations.knowledge}
+    return {kind: scores for kind, scores in kinds.items() if scores.num_triples}
 
 
 def sums_of(measures: Measures, prefix: str = "") -> Sums:

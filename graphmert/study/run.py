@@ -21,7 +21,6 @@ from graphmert.evaluation.device import usable_device
 from graphmert.evaluation.evaluate import evaluate
 from graphmert.evaluation.identifier_completion import score_names
 from graphmert.evaluation.measures import TaskReport
-from graphmert.evaluation.metrics import RelationReport
 from graphmert.evaluation.report import EvaluationReport
 from graphmert.evaluation.tail_prediction import score_tails, tune_on_leaves
 from graphmert.evaluation.token_texts import text_ids
@@ -138,18 +137,8 @@ def asked_as_it_is(
 
 def split_outcomes(reports: dict[str, SplitReports]) -> dict[str, SplitOutcome]:
     return {
-        split: SplitOutcome.of(each.masked.measures, macro_f1(each.masked.relations), each.tasks)
+        split: SplitOutcome.of(each.masked.measures, each.masked.relations, each.tasks)
         for split, each in reports.items()
-    }
-
-
-def macro_f1(relations: RelationReport) -> dict[str, float]:
-    """Return the macro-F1 of relations by kind, where any was asked for."""
-    kinds = {"": relations.every, "local_": relations.local, "knowledge_": relations.knowledge}
-    return {
-        f"{kind}relation_macro_f1": scores.macro_f1
-        for kind, scores in kinds.items()
-        if scores.num_triples
     }
 
 

@@ -121,6 +121,13 @@ def test_a_run_answers_everything(name: str, small_dataset: Path, tmp_path: Path
     assert ("tails/mrr" in figures) == (name == "full")
     has_relations = "relation_macro_f1" in outcome.splits["validation"].scores
     assert has_relations == (name == "full")
+    confusions = outcome.splits["validation"].confusions
+    asked_of = {kind: np.sum(counts) for kind, counts in confusions.items()}
+    answered = {kind: np.trace(counts) for kind, counts in confusions.items()}
+    assert confusions.keys() == ({"local", "knowledge"} if name == "full" else set())
+    for kind in confusions:
+        sums = np.sum(list(figures[f"{kind}_relation_accuracy"].values()), axis=0)
+        assert sums.tolist() == [asked_of[kind], answered[kind]]
     assert "masked tokens: accuracy" in study_markdown([outcome], "validation")
 
 
@@ -145,7 +152,7 @@ def test_an_unknown_variant_is_one_line(
 
 
 def outcome_of(variant: str, seed: int, measures: Measures) -> Outcome:
-    splits = {"validation": SplitOutcome.of(measures, {}, {})}
+    splits = {"validation": SplitOutcome.of(measures, None, {})}
     return Outcome(variant, seed, "", {"num_updates": 5}, {}, {}, splits)
 
 
