@@ -92,6 +92,7 @@ class _Followers:
     position_ids: Tensor  # (F',)
     root_index: Tensor  # (F',)
     leaf_slot: Tensor  # (F',) -1: no leaf
+    token_types: Tensor  # (F',) as in GraphInputs
     leaves: Tensor  # (F',) index into F; empty for text
 
 
@@ -104,6 +105,7 @@ def _followers(batch: RaggedBatch, masked: MaskedBatch) -> _Followers:
             position_ids=text.root_index,
             root_index=text.root_index,
             leaf_slot=torch.full_like(text.ids, -1),
+            token_types=torch.zeros_like(text.ids),
             leaves=text.ids[:0],
         )
     leaves = (~masked.leaf_is_hidden).nonzero().flatten()
@@ -115,6 +117,7 @@ def _followers(batch: RaggedBatch, masked: MaskedBatch) -> _Followers:
         position_ids=layout.num_roots + layout.leaves_per_root * owner_index + slots,
         root_index=owner_index,
         leaf_slot=slots,
+        token_types=1 + batch.triple_is_knowledge[batch.leaf_triples[leaves]].long(),
         leaves=leaves,
     )
 
@@ -199,13 +202,12 @@ def _graph_inputs(
 ) -> GraphInputs:
     owners, triples = batch.leaf_roots[followers.leaves], batch.leaf_triples[followers.leaves]
     no_slot = torch.full_like(batch.root_index, -1)
-    is_leaf = (followers.leaf_slot >= 0).long()
     in_row = places.roots % max(1, places.row_length)
     edge_leaf = places.followers[: len(followers.leaves)] % max(1, places.row_length)
     return GraphInputs(
         input_ids=places.spread_tokens(masked.root_input_ids, followers.ids, 0),
         position_ids=places.spread_tokens(batch.root_index, followers.position_ids, 0),
-        token_type_ids=places.spread_tokens(no_slot + 1, is_leaf, 0),
+        token_type_ids=places.spread_tokens(no_slot + 1, followers.token_types, 0),
         window_index=places.spread_tokens(batch.root_windows, followers.windows, -1),
         root_index=places.spread_tokens(batch.root_index, followers.root_index, 0),
         leaf_slot=places.spread_tokens(no_slot, followers.leaf_slot, -1),

@@ -26,15 +26,15 @@ LAYER_PARTS = {
     "output.LayerNorm": "output_norm",
 }
 # The parts that RoBERTa's weights need not hold.
-OWN_PARTS = ("hgat.", "relation_head.", "lm_head.")
+OWN_PARTS = ("embeddings.knowledge", "hgat.", "relation_head.", "lm_head.")
 
 
 def load_codebert(name_or_path: str | Path, overrides: Mapping[str, Any]) -> GraphMERTModel:
     """Return a model with the encoder, and the language-model head if there is one, of RoBERTa.
 
-    What RoBERTa does not have starts as in any new model: H-GAT, the relation head, positions
-    past its table. A leaf's token type starts as a root's. Raises ValueError where the weights are
-    of another kind, OSError where there are none.
+    What RoBERTa does not have starts as in any new model: H-GAT, the relation head, the mark of
+    knowledge, positions past its table. A leaf's token type starts as a root's. Raises ValueError
+    where the weights are of another kind, OSError where there are none.
     """
     source = AutoConfig.from_pretrained(name_or_path)
     if not isinstance(source, RobertaConfig) or source.hidden_act != "gelu":

@@ -6,6 +6,7 @@ edges (896), K relations (12).
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from graph_builder.layout import ChainLayout
 from graphmert.models.inputs import GraphInputs
@@ -20,14 +21,15 @@ def dense_graph_inputs(
     *,
     head_starts: Tensor | None,
     head_lengths: Tensor | None,
+    is_knowledge: Tensor | None,
     layout: ChainLayout,
     num_relations: int,
 ) -> GraphInputs:
     """Return one row of N tokens and one edge for each slot, E of them, for each window.
 
     `input_ids`, `attention_mask`, `token_type_ids` are (B, N), the rest (B, R, L). A slot without
-    a head (none given, or -1) has its own root as head. Raises ValueError for a shape or a value
-    that the layout does not have.
+    a head (none given, or -1) has its own root as head; without `is_knowledge` all leaves are
+    local. Raises ValueError for a shape or a value that the layout does not have.
     """
     _check(input_ids, graph_structure, relation_ids, layout, num_relations)
     num_windows, device = len(input_ids), input_ids.device
@@ -42,7 +44,7 @@ def dense_graph_inputs(
     return GraphInputs(
         input_ids=input_ids.long(),
         position_ids=torch.arange(layout.num_nodes, device=device).expand(num_windows, -1),
-        token_type_ids=token_type_ids.long(),
+        token_type_ids=_token_types(token_type_ids, graph_structure, is_knowledge),
         window_index=attention_mask.long().clamp(0, 1) - 1,
         root_index=root_index.expand(num_windows, -1),
         leaf_slot=leaf_slot.expand(num_windows, -1),
@@ -52,6 +54,21 @@ def dense_graph_inputs(
         edge_head_length=head_length,
         edge_relation=torch.where(relations < 0, num_relations, relations),
     )
+
+
+def _token_types(
+    token_type_ids: Tensor, graph_structure: Tensor, is_knowledge: Tensor | None
+) -> Tensor:
+    """Return (B, N) types, in which leaves that slots of knowledge feed have one of their own."""
+    types = token_type_ids.long()
+    if is_knowledge is None:
+        return types
+    leaves = graph_structure.flatten(1).long()
+    is_fed = is_knowledge.flatten(1).bool() & (leaves >= 0)  # (B, E)
+    # Slots that feed nothing write to a place past the end.
+    places = torch.where(is_fed, leaves, types.shape[1])
+    marks = F.pad(torch.zeros_like(types), (0, 1)).scatter(1, places, 1)[:, :-1]
+    return types + marks
 
 
 def _heads(

@@ -25,6 +25,10 @@ class Embeddings(nn.Module):
         self.tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.positions = nn.Embedding(config.layout.num_nodes, config.hidden_size)
         self.token_types = nn.Embedding(2, config.hidden_size)
+        # What a leaf of knowledge has beside a leaf's type: its evidence lies elsewhere.
+        self.knowledge = (
+            nn.Parameter(torch.zeros(config.hidden_size)) if config.reads_leaf_kind else None
+        )
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = Dropout(config.hidden_dropout_prob)
 
@@ -40,7 +44,10 @@ class Embeddings(nn.Module):
         thousands of times is added up in no fixed order, that of a choice is a plain sum.
         """
         root, leaf = self.token_types.weight
-        total = total + torch.where(token_type_ids[..., None] == 1, leaf, root)
+        types = token_type_ids[..., None]
+        total = total + torch.where(types == 0, root, leaf)
+        if self.knowledge is not None:
+            total = total + torch.where(types == 2, self.knowledge, 0.0)
         normed = self.norm(total)
         # Under autocast a norm returns float32; what lies between layers need not be that wide.
         if torch.is_autocast_enabled(normed.device.type):

@@ -75,11 +75,11 @@ class GraphMERTModel(PreTrainedModel):
         `input_ids`, `attention_mask`, `token_type_ids` are (B, N); the rest (B, R, L).
         `graph_structure` names the leaf (a position) that a slot feeds, -1 none; `relation_ids` is
         -1 where masked. Without `head_starts` and `head_lengths` each slot's head is its own root.
-        `triple_ids`, `is_reversed` and `is_knowledge` are taken so that a record passes whole, and
-        not read: a direction would give a masked relation away. Raises ValueError for values
-        outside the layout.
+        Without `is_knowledge` all leaves count as local. `triple_ids` and `is_reversed` are taken
+        so that a record passes whole, and not read: a direction would give a masked relation away.
+        Raises ValueError for values outside the layout.
         """
-        del triple_ids, is_reversed, is_knowledge
+        del triple_ids, is_reversed
         inputs = dense_graph_inputs(
             input_ids,
             attention_mask,
@@ -88,6 +88,7 @@ class GraphMERTModel(PreTrainedModel):
             relation_ids,
             head_starts=head_starts,
             head_lengths=head_lengths,
+            is_knowledge=is_knowledge,
             layout=self.config.layout,
             num_relations=self.config.num_relations,
         )
@@ -156,6 +157,8 @@ class GraphMERTModel(PreTrainedModel):
             init.normal_(module.transform, mean=0.0, std=branch_std)
             for parameter in (module.attend_leaf, module.attend_head):
                 init.normal_(parameter, mean=0.0, std=std)
+        elif isinstance(module, Embeddings) and module.knowledge is not None:
+            init.zeros_(module.knowledge)
         elif isinstance(module, DistanceDecay):
             init.copy_(module.p, module.initial_p(len(module.p)))
 

@@ -32,7 +32,7 @@ class GraphInputs:
 
     input_ids: Tensor  # (B, N) token ids
     position_ids: Tensor  # (B, N) 0 .. num_nodes - 1: the position in the dense layout
-    token_type_ids: Tensor  # (B, N) 0 root, 1 leaf
+    token_type_ids: Tensor  # (B, N) 0 root, 1 leaf, 2 leaf of knowledge
     window_index: Tensor  # (B, N) which window of the row; -1 nothing here, or hidden
     root_index: Tensor  # (B, N) 0 .. num_roots - 1: a root's own index, a leaf's owner
     leaf_slot: Tensor  # (B, N) 0 .. leaves_per_root - 1; -1 for a root

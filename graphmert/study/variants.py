@@ -28,12 +28,8 @@ NO_LEAVES: Final = Variant("no leaves", "code alone, MLM alone", leaves=LeafChoi
 SHUFFLED: Final = Variant(
     "shuffled", "knowledge leaves exchanged between windows", LeafChoice.SHUFFLED
 )
-MAIN: Final = (
-    FULL,
-    NO_LEAVES,
-    SHUFFLED,
-    Variant("no H-GAT", "a leaf is its own tokens alone", model={"use_hgat": False}),
-)
+NO_HGAT: Final = Variant("no H-GAT", "a leaf is its own tokens alone", model={"use_hgat": False})
+MAIN: Final = (FULL, NO_LEAVES, SHUFFLED, NO_HGAT)
 OTHERS: Final = (
     Variant("no knowledge", "local leaves alone", LeafChoice.LOCAL),
     Variant("no local", "knowledge leaves alone", LeafChoice.KNOWLEDGE),
@@ -50,6 +46,7 @@ OTHERS: Final = (
         masks={"mnm_target": "tails", "mnm_share": 0.15},
     ),
     Variant("two passes", "one pass for each objective", training={"is_two_passes": True}),
+    Variant("kind unread", "knowledge looks as local leaves do", model={"reads_leaf_kind": False}),
     Variant("root alone", "the relation head reads the root", model={"relation_input": "root"}),
     Variant("multiplied decay", "score times decay (paper)", model=PAPERS_DECAY),
     Variant("equal p", "p starts at 1 in every head", model={"decay_last_initial_p": 1.0}),

@@ -81,6 +81,10 @@ def naive_forward(
         + emb.positions.weight
         + emb.token_types.weight[window["token_type_ids"]]
     )
+    if config.reads_leaf_kind:
+        named = window["graph_structure"][window["is_knowledge"]]
+        for leaf in set(named[named >= 0].tolist()):
+            total[leaf] = total[leaf] + emb.knowledge
     states = _norm(total, emb.norm)
     if config.use_hgat:
         states = naive_hgat(model, states, window)

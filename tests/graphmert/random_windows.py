@@ -26,6 +26,7 @@ class Windows:
     relation_ids: Tensor  # (B, R, L)
     head_starts: Tensor  # (B, R, L)
     head_lengths: Tensor  # (B, R, L)
+    is_knowledge: Tensor  # (B, R, L) bool
 
     def arguments(self) -> dict[str, Tensor]:
         return dict(vars(self))
@@ -80,6 +81,7 @@ def random_windows(
         relation_ids=torch.randint(-1, NUM_RELATIONS, shape, generator=g),
         head_starts=starts.masked_fill(has_no_head, -1),
         head_lengths=lengths.masked_fill(has_no_head, -1),
+        is_knowledge=torch.rand(shape, generator=g) < 0.5,
     )
 
 
@@ -125,7 +127,14 @@ def _token(windows: Windows, layout: ChainLayout, window: int, position: int) ->
     if position >= layout.num_roots:
         root, slot = divmod(position - layout.num_roots, layout.leaves_per_root)
     token_id = int(windows.input_ids[window, position])
-    return (token_id, position, int(slot >= 0), window, root, slot)
+    return (token_id, position, token_type(windows, window, position), window, root, slot)
+
+
+def token_type(windows: Windows, window: int, position: int) -> int:
+    """Return 0 for a root, 1 for a leaf, 2 for one that a slot of knowledge names."""
+    is_named = windows.graph_structure[window] == position
+    is_leaf = int(windows.token_type_ids[window, position])
+    return is_leaf + int(windows.is_knowledge[window][is_named].any())
 
 
 def _edges(

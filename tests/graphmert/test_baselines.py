@@ -58,25 +58,28 @@ def clues(batch: RaggedBatch, masked: MaskedBatch, triple: int) -> dict[str, obj
 def reference(train: WindowTable, held_out: WindowTable) -> tuple[list[int], list[int]]:
     """Return (labels, predictions): counts in dictionaries, one triple at a time."""
     counts: dict[tuple, Counter] = defaultdict(Counter)
-    totals: Counter = Counter(range(NUM_RELATIONS))  # one more of each: none is impossible
+    # By kind; one more of each relation: none is impossible.
+    totals = {kind: Counter(range(NUM_RELATIONS)) for kind in (False, True)}
     batch = train.batch(range(train.num_windows))
     for triple, relation in enumerate(batch.triple_relations.tolist()):
-        totals[relation] += 1
+        kind = bool(batch.triple_is_knowledge[triple])
+        totals[kind][relation] += 1
         for clue in clues(batch, unmasked(batch), triple).items():
-            counts[clue][relation] += 1
-    prior = {relation: count / totals.total() for relation, count in totals.items()}
+            counts[kind, clue][relation] += 1
     batch = held_out.batch(range(held_out.num_windows))
     masked = evaluation_masks(batch, SETTINGS, VOCAB_SIZE)
     labels, predictions = [], []
     for triple, label in enumerate(masked.relation_labels.tolist()):
         if label == NO_LABEL:
             continue
+        kind = bool(batch.triple_is_knowledge[triple])
+        prior = {relation: count / totals[kind].total() for relation, count in totals[kind].items()}
         scores = {relation: math.log(share) for relation, share in prior.items()}
         for clue in clues(batch, masked, triple).items():
-            if clue in counts:
+            if (kind, clue) in counts:
                 for relation, share in prior.items():
-                    smoothed = counts[clue][relation] + PSEUDO_COUNT * share
-                    smoothed /= counts[clue].total() + PSEUDO_COUNT
+                    smoothed = counts[kind, clue][relation] + PSEUDO_COUNT * share
+                    smoothed /= counts[kind, clue].total() + PSEUDO_COUNT
                     scores[relation] += math.log(smoothed / share)
         labels.append(label)
         predictions.append(max(scores, key=lambda relation: scores[relation]))

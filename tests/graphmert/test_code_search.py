@@ -42,6 +42,7 @@ def slow_code_vector(
         types, attention = torch.zeros_like(ids), torch.zeros_like(ids)
         slots = torch.full((1, layout.num_roots, layout.leaves_per_root), -1)
         graph, relations, starts, lengths = (slots.clone() for _ in range(4))
+        is_knowledge = torch.zeros_like(slots, dtype=torch.bool)
         ids[0, : len(kept)], attention[0, : len(kept)] = batch.root_ids[kept], 1
         for leaf in range(len(batch.leaf_ids)):
             triple, root = int(batch.leaf_triples[leaf]), int(batch.leaf_roots[leaf])
@@ -56,8 +57,16 @@ def slow_code_vector(
             attention[0, place], graph[0, new[root], slot] = 1, place
             relations[0, new[root], slot] = batch.triple_relations[triple]
             starts[0, new[root], slot], lengths[0, new[root], slot] = new[start], length
+            is_knowledge[0, new[root], slot] = batch.triple_is_knowledge[triple]
         hidden = tiny_model(
-            ids, attention, types, graph, relations, head_starts=starts, head_lengths=lengths
+            ids,
+            attention,
+            types,
+            graph,
+            relations,
+            head_starts=starts,
+            head_lengths=lengths,
+            is_knowledge=is_knowledge,
         ).last_hidden_state
         states += [hidden[0, new[root]] for root in kept if batch.root_bytes[root] > 0]
     return torch.stack(states).mean(dim=0)

@@ -119,7 +119,7 @@ def sample(
 def leaves_in_row(sample: Sample, window: int) -> dict[tuple[int, int], int]:
     """Return the input id of each leaf that the model reads of a window, by (root, slot)."""
     inputs = sample.rows.inputs
-    is_leaf = (inputs.token_type_ids[window] == 1) & (inputs.window_index[window] >= 0)
+    is_leaf = (inputs.token_type_ids[window] >= 1) & (inputs.window_index[window] >= 0)
     columns = (inputs.root_index, inputs.leaf_slot, inputs.input_ids)
     found = zip(*(column[window][is_leaf].tolist() for column in columns), strict=True)
     return {(root, slot): token for root, slot, token in found}

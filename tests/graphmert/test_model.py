@@ -17,8 +17,8 @@ from graphmert.models.loading import load_model
 
 def seed_arguments(windows) -> dict[str, torch.Tensor]:
     """Return only the five tensors that the seed's forward takes."""
-    head = ("head_starts", "head_lengths")
-    return {name: tensor for name, tensor in windows.arguments().items() if name not in head}
+    later = ("head_starts", "head_lengths", "is_knowledge")
+    return {name: tensor for name, tensor in windows.arguments().items() if name not in later}
 
 
 @torch.no_grad()
@@ -32,7 +32,7 @@ def test_a_slot_without_a_head_hangs_on_its_own_root():
         head_starts=torch.full_like(own, -1),
         head_lengths=torch.full_like(own, -1),
     )
-    other = model(**windows.arguments())
+    other = model(**windows.arguments() | {"is_knowledge": None})
     for output in (absent, none):
         assert torch.equal(said.last_hidden_state, output.last_hidden_state)
         assert torch.equal(said.relation_logits, output.relation_logits)
@@ -40,14 +40,25 @@ def test_a_slot_without_a_head_hangs_on_its_own_root():
 
 
 @torch.no_grad()
-def test_direction_and_knowledge_bits_and_triple_ids_are_not_read():
+def test_direction_bits_and_triple_ids_are_not_read():
     model, windows = random_model(), random_windows(2)
     bits = torch.rand(windows.graph_structure.shape) < 0.5
     plain = model(**windows.arguments())
-    record = model(
-        **windows.arguments(), triple_ids=bits.long(), is_reversed=bits, is_knowledge=~bits
-    )
+    record = model(**windows.arguments(), triple_ids=bits.long(), is_reversed=bits)
     assert torch.equal(plain.relation_logits, record.relation_logits)
+
+
+@torch.no_grad()
+def test_a_leaf_counts_as_local_unless_it_is_said_to_be_knowledge():
+    windows = random_windows(2)
+    arguments = windows.arguments()
+    nothing = {"is_knowledge": torch.zeros_like(windows.is_knowledge)}
+    for reads in (True, False):
+        model = random_model(reads_leaf_kind=reads)
+        said = model(**arguments).relation_logits
+        unsaid = model(**arguments | {"is_knowledge": None}).relation_logits
+        assert torch.equal(unsaid, model(**arguments | nothing).relation_logits)
+        assert torch.equal(said, unsaid) is not reads
 
 
 @torch.no_grad()
@@ -163,7 +174,7 @@ def test_gradients_are_the_same_each_time_on_two_threads():
         first, *others = [gradients() for _ in range(3)]
     finally:
         torch.set_num_threads(num_threads)
-    assert len(first) == 10
+    assert len(first) == 11
     for other in others:
         assert all(torch.equal(one, same) for one, same in zip(first, other, strict=True))
 

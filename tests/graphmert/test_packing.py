@@ -29,7 +29,8 @@ def expected_tokens(batch: RaggedBatch, masked: MaskedBatch, window: int) -> lis
     for leaf in visible_leaves(batch, masked, window):
         index, slot = int(batch.root_index[batch.leaf_roots[leaf]]), int(batch.leaf_slots[leaf])
         position = batch.layout.leaf_position(index, slot)
-        tokens.append((int(masked.leaf_input_ids[leaf]), position, 1, index, slot))
+        kind = 1 + int(batch.triple_is_knowledge[batch.leaf_triples[leaf]])
+        tokens.append((int(masked.leaf_input_ids[leaf]), position, kind, index, slot))
     return tokens
 
 
