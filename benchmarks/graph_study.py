@@ -7,7 +7,7 @@
 
 Set PYTORCH_NVML_BASED_CUDA_CHECK=1 for `run`, so that nothing touches a card before it forks.
 It prints its plan, then writes a line of `OUTPUT_DIR/outcomes.jsonl` for each (variant, seed) as
-it ends; of a run whose fine-tunes the budget cuts off, what it said before them. What does not fit
+it ends; of a run whose fine-tunes the budget cuts off, what it said by then. What does not fit
 is left for the next call, which skips the lines of `--done` and takes them over. It needs torch,
 triton, transformers, tokenizers, safetensors, numpy and pyarrow alone. `baselines` asks what needs
 no training (count table, BM25, a table of tails; on a CPU, and with bm25s). `report` makes the
@@ -90,7 +90,12 @@ class Running:
 
     @property
     def is_done(self) -> bool:
-        return self.outcome is not None and self.outcome.settings == asdict(self.job.settings)
+        outcome = self.outcome
+        return (
+            outcome is not None
+            and outcome.is_whole
+            and outcome.settings == asdict(self.job.settings)
+        )
 
 
 def main() -> int:
@@ -115,7 +120,7 @@ def run(options: argparse.Namespace) -> int:
     num_cards = options.num_gpus if options.num_gpus is not None else count_gpus()
     slots = max(1, num_cards) * options.jobs_per_gpu
     data = read_splits(options)
-    jobs = planned_jobs(options, data, {outcome.key: outcome.splits.keys() for outcome in done})
+    jobs = planned_jobs(options, data, _splits_by_run(done))
     print_plan(jobs, len(done), slots, options, data)
     if options.plan_only:
         return 0
@@ -350,6 +355,11 @@ def write_report(outcomes: list[Outcome], folder: Path, splits: Sequence[str]) -
 def read_splits(options: argparse.Namespace) -> StudyData:
     data = read(options.data)
     return replace(data, held_out={split: data.held_out[split] for split in options.splits})
+
+
+def _splits_by_run(outcomes: Sequence[Outcome]) -> dict[Any, Collection[str]]:
+    """Return the splits that each run was asked, of those that said all that they had to."""
+    return {outcome.key: outcome.splits.keys() for outcome in outcomes if outcome.is_whole}
 
 
 def read_outcomes(paths: Sequence[Path]) -> list[Outcome]:

@@ -1,7 +1,7 @@
-"""The order that says nothing of relations, compiled; in plain Python: `in_hash_order` of
-tests/graph_builder/slow_knowledge.py.
+"""The order that says nothing of relations, compiled.
 
-An `order` holds indexes into an array of KEY records; its first `num` are sorted in place.
+In plain Python it is `in_hash_order` of tests/graph_builder/slow_knowledge.py. An `order` holds
+indexes into an array of KEY records; its first `num` are sorted in place.
 """
 
 import zlib

@@ -96,15 +96,7 @@ def _fact_tables(
     """Return the entities, the facts about them, and where each fact is stated."""
     at = {file.path: number for number, file in enumerate(files)}
     found = [repository.facts(entity) for entity in entities]
-    rows = [
-        (
-            *(names[f.head], f.relation, names[f.tail]),
-            *(at.get(f.path, -1), f.site, f.start, f.end, f.is_reversed),
-        )
-        for each in found
-        for f in each
-    ]
-    cells = np.array(rows, dtype=np.int32).reshape(-1, 8)
+    facts = [fact for each in found for fact in each]
     bounds = np.cumsum([0, *map(len, found)])
     entity_table = columns(
         ENTITY,
@@ -112,16 +104,22 @@ def _fact_tables(
         end_fact=bounds[1:],
         hash=[zlib.crc32(entity.encode()) for entity in entities],
     )
-    fact_places = columns(
+    keys = columns(
+        KEY,
+        head=[names[fact.head] for fact in facts],
+        relation=[fact.relation for fact in facts],
+        tail=[names[fact.tail] for fact in facts],
+    )
+    places = columns(
         FACT,
-        file=cells[:, 3],
-        site=cells[:, 4],
-        start=cells[:, 5],
-        end=cells[:, 6],
-        is_reversed=cells[:, 7],
+        file=[at.get(fact.path, -1) for fact in facts],
+        site=[fact.site for fact in facts],
+        start=[fact.start for fact in facts],
+        end=[fact.end for fact in facts],
+        is_reversed=[fact.is_reversed for fact in facts],
         entity=np.repeat(np.arange(len(entities)), np.diff(bounds)),
     )
-    return entity_table, np.ascontiguousarray(cells[:, :3]).view(KEY).ravel(), fact_places
+    return entity_table, keys, places
 
 
 def _stack_tokens(files: Sequence[LinkedFile]) -> Array:

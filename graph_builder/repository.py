@@ -211,14 +211,19 @@ class Repository:
             facts = self.files[at]
             for statement in self._stated(at).get(definition, ()):
                 triple = facts.triples[statement.triple]
+                start, end = (
+                    (triple.head_start, triple.head_end)
+                    if statement.is_reversed
+                    else (triple.tail_start, triple.tail_end)
+                )
                 fact = Fact(
                     triple.head,
                     triple.relation,
                     triple.tail,
                     facts.path,
                     triple.site,
-                    triple.head_start if statement.is_reversed else triple.tail_start,
-                    triple.head_end if statement.is_reversed else triple.tail_end,
+                    start,
+                    end,
                     entity,
                     statement.is_reversed,
                 )

@@ -54,6 +54,7 @@ class Outcome:
     seconds: dict[str, float]
     splits: dict[str, SplitOutcome]
     made_with: dict[str, Any] = field(default_factory=dict)  # the variant's model and training
+    is_whole: bool = True  # False: fine-tunes of its settings are still to come
 
     @property
     def num_updates(self) -> int:

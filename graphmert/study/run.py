@@ -66,7 +66,7 @@ def run_variant(
     bases_dir: Path | None = None,
 ) -> Iterator[Outcome]:
     """Train one variant and ask it everything: first as it is, an outcome by itself, then, where
-    the settings have fine-tunes, with those. Raises NonFiniteLossError.
+    the settings have fine-tunes, with one more of those each time. Raises NonFiniteLossError.
 
     `bases_dir`: where models that variants go on from are kept and looked for.
     """
@@ -95,15 +95,14 @@ def run_variant(
     )
     yield outcome
     if settings.tune_updates:
+        tuned = replace(outcome, settings=dataclasses.asdict(settings), is_whole=False)
         for task, scores in _tuned_reports(model, data, tasks, variant, views, settings, seed):
             for split, report in scores.items():
                 reports[split].tasks[task] = report
-        yield replace(
-            outcome,
-            settings=dataclasses.asdict(settings),
-            seconds={"training": trained_s, "all": time.perf_counter() - start},
-            splits=split_outcomes(reports),
-        )
+            seconds = {"training": trained_s, "all": time.perf_counter() - start}
+            tuned = replace(tuned, seconds=seconds, splits=split_outcomes(reports))
+            yield tuned
+        yield replace(tuned, is_whole=True)
 
 
 def asked_as_it_is(

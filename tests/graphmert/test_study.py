@@ -131,15 +131,22 @@ def test_a_run_answers_everything(name: str, small_dataset: Path, tmp_path: Path
     assert "masked tokens: accuracy" in study_markdown([outcome], "validation")
 
 
-def test_what_a_run_says_before_its_fine_tunes_is_an_outcome_by_itself(data: StudyData) -> None:
+def test_what_a_run_says_before_each_fine_tune_is_an_outcome_by_itself(data: StudyData) -> None:
     settings = StudySettings(**FLAGS)
     tasks, device = make_tasks(data, settings), torch.device("cpu")
-    before, after = run_variant(data, tasks, NO_LEAVES, 0, settings, device)
+    before, *between, after = run_variant(data, tasks, NO_LEAVES, 0, settings, device)
     assert (before.settings["tune_updates"], after.settings) == (0, asdict(settings))
-    early, late = (each.splits["validation"].figures for each in (before, after))
+    assert [each.is_whole for each in (before, *between, after)] == [True, *[False] * 3, True]
+    early, *said = (each.splits["validation"].figures for each in (before, *between))
     assert "search_zero_shot/mrr" in early
-    assert late.keys() - early.keys() >= {"search/mrr", "misuse/location_accuracy", "tails/mrr"}
-    assert early == {name: late[name] for name in early}
+    for figure, figures in zip(
+        ("search/mrr", "misuse/location_accuracy", "tails/mrr"), said, strict=True
+    ):
+        assert figure in figures.keys() - early.keys()
+        assert early == {name: figures[name] for name in early}
+        early = figures
+    assert after.splits["validation"].figures == early
+    assert Outcome.from_json(between[0].to_json()) == between[0]
 
 
 def test_an_unknown_variant_is_one_line(
