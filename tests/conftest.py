@@ -4,22 +4,16 @@ import os
 from pathlib import Path
 
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
 # Triton decides at its import whether kernels are compiled for a GPU or interpreted on the CPU.
 if not Path("/dev/nvidiactl").exists():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
-class FlowsTogether(LoadScopeScheduling):
-    """Give all tests of the flows to one worker, since they share servers and mostly wait for
-    processes, and each other file to whichever is free."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return "flows" if nodeid.startswith("tests/flows/") else nodeid.partition("::")[0]
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FlowsTogether:
-    """Divide the tests between the workers of `make test`."""
-    return FlowsTogether(config, log)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Divide the tests between the workers of `make test`: to one of them all that share the real
+    servers and runs, since they mostly wait, and each other file to whichever is free."""
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        has_servers = "place" in item.fixturenames  # which `services` builds upon
+        item.add_marker(pytest.mark.xdist_group("servers" if has_servers else item.path.name))

@@ -25,6 +25,8 @@ class ServedModel(PythonModel):
         from graphmert.prediction import load_code_model  # noqa: PLC0415
 
         self.code_model = load_code_model(Path(context.artifacts["checkpoint"]))
+        # What is compiled on first use is compiled now, not while someone waits for an answer.
+        self._answer(INPUT_EXAMPLE[0])
 
     def predict(
         self,
