@@ -47,7 +47,7 @@ mlflow-ui: setup
 	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
 
 test: setup
-	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .

@@ -4,16 +4,30 @@ import os
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 # Triton decides at its import whether kernels are compiled for a GPU or interpreted on the CPU.
 if not Path("/dev/nvidiactl").exists():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Divide the tests between the workers of `make test`: to one of them all that share the real
-    servers and runs, since they mostly wait, and each other file to whichever is free."""
-    for item in items:
-        assert isinstance(item, pytest.Function)
-        has_servers = "place" in item.fixturenames  # which `services` builds upon
-        item.add_marker(pytest.mark.xdist_group("servers" if has_servers else item.path.name))
+# The files whose tests share real servers, and runs that take a minute each.
+WITH_SERVERS = {
+    f"tests/flows/test_{name}.py"
+    for name in ("ablation", "broken_runs", "browser", "build_and_train", "deployments", "services")
+}
+
+
+class ServersTogether(LoadScopeScheduling):
+    """Give all tests with servers to one worker, since they mostly wait for processes, and each
+    other file to whichever is free."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "servers" if file in WITH_SERVERS else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ServersTogether:
+    """Divide the tests between the workers of `make test`."""
+    return ServersTogether(config, log)

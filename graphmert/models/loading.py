@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -24,6 +25,9 @@ def load_model(folder: Path) -> GraphMERTModel:
         weights = load_file(folder / "model.safetensors")
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{folder}: model.safetensors cannot be read ({error})") from error
+    if model.embeddings.knowledge is not None:
+        # A model from before there was a mark of knowledge: one of zeros changes nothing.
+        weights.setdefault("embeddings.knowledge", torch.zeros_like(model.embeddings.knowledge))
     _check_fit(folder, model, weights)
     model.load_state_dict(weights, strict=False)  # the tied decoder is not stored
     return model.eval()

@@ -209,6 +209,16 @@ def test_p_starts_anew_where_a_checkpoint_has_none(tmp_path):
         torch.testing.assert_close(layer.attention.decay.p.data, torch.tensor([0.7, 1.7, 2.7]))
 
 
+def test_a_model_from_before_the_mark_of_knowledge_comes_back_the_same(tmp_path):
+    model = random_model(dtype=torch.float32, reads_leaf_kind=False)
+    model.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "reads_leaf_kind": True}))
+    arguments = random_windows(2).arguments()
+    found = load_model(tmp_path)(**arguments).relation_logits
+    assert torch.equal(found, model(**arguments).relation_logits)
+
+
 @pytest.mark.parametrize(
     ("preset", "sizes"),
     [
