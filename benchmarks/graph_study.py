@@ -7,14 +7,15 @@
 
 Set PYTORCH_NVML_BASED_CUDA_CHECK=1 for `run`, so that nothing touches a card before it forks.
 It prints its plan, then writes a line of `OUTPUT_DIR/outcomes.jsonl` for each (variant, seed) as
-it ends; of a run whose fine-tunes the budget cuts off, what it said by then. What does not fit
-is left for the next call, which skips the lines of `--done` and takes them over. It needs torch,
-triton, transformers, tokenizers, safetensors, numpy and pyarrow alone. `baselines` asks what needs
-no training (count table, BM25, a table of tails; on a CPU, and with bm25s). `report` makes the
-tables. `graph_study_data.py` writes the data.
+it ends; of a run whose fine-tunes the budget cuts off, what it has said before that. What does not
+fit is left for the next call, which skips the runs that `--done` has whole and takes them over. It
+needs torch, triton, transformers, tokenizers, safetensors, numpy and pyarrow alone. `baselines`
+asks what needs no training (count table, BM25, a table of tails; on a CPU, and with bm25s).
+`report` makes the tables. `graph_study_data.py` writes the data.
 """
 
 import argparse
+import json
 import multiprocessing
 import os
 import pickle
@@ -90,12 +91,9 @@ class Running:
 
     @property
     def is_done(self) -> bool:
-        outcome = self.outcome
-        return (
-            outcome is not None
-            and outcome.is_whole
-            and outcome.settings == asdict(self.job.settings)
-        )
+        if self.outcome is None or self.outcome.settings != asdict(self.job.settings):
+            return False
+        return all(each.is_whole for each in self.outcome.splits.values())
 
 
 def main() -> int:
@@ -103,7 +101,7 @@ def main() -> int:
     options.output_dir.mkdir(parents=True, exist_ok=True)
     try:
         return int(options.run(options))
-    except (UserError, OSError) as error:
+    except (UserError, ValueError, OSError) as error:
         print(f"graph_study: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
 
@@ -120,8 +118,10 @@ def run(options: argparse.Namespace) -> int:
     num_cards = options.num_gpus if options.num_gpus is not None else count_gpus()
     slots = max(1, num_cards) * options.jobs_per_gpu
     data = read_splits(options)
-    jobs = planned_jobs(options, data, _splits_by_run(done))
-    print_plan(jobs, len(done), slots, options, data)
+    finished = splits_by_run(done)
+    jobs = planned_jobs(options, data, finished)
+    check_making(jobs, done, data)
+    print_plan(jobs, len(finished), slots, options, data)
     if options.plan_only:
         return 0
     if num_cards:
@@ -357,9 +357,30 @@ def read_splits(options: argparse.Namespace) -> StudyData:
     return replace(data, held_out={split: data.held_out[split] for split in options.splits})
 
 
-def _splits_by_run(outcomes: Sequence[Outcome]) -> dict[Any, Collection[str]]:
-    """Return the splits that each run was asked, of those that said all that they had to."""
-    return {outcome.key: outcome.splits.keys() for outcome in outcomes if outcome.is_whole}
+def splits_by_run(outcomes: Sequence[Outcome]) -> dict[Any, set[str]]:
+    """Return the splits of which each run has said all that it had to; runs without any are out."""
+    found = {
+        outcome.key: {split for split, each in outcome.splits.items() if each.is_whole}
+        for outcome in outcomes
+    }
+    return {key: splits for key, splits in found.items() if splits}
+
+
+def check_making(jobs: Sequence[Job], done: Sequence[Outcome], data: StudyData) -> None:
+    """Refuse, before time is spent, a job that would stand in one table with an earlier run of its
+    name, seed and study settings, but of another model or training."""
+    made_with = {
+        (each.variant, each.seed, each.data_set, json.dumps(each.settings)): each.made_with
+        for each in done
+    }
+    for job in jobs:
+        name = job.variant.name, job.seed, data.digest, json.dumps(asdict(job.settings))
+        earlier = made_with.get(name)
+        if earlier is not None and earlier != job.settings.made_with(data, job.variant):
+            raise UserError(
+                f"--done has {job.label} of another model or training than this version makes: "
+                "leave that file out, the two are no one table"
+            )
 
 
 def read_outcomes(paths: Sequence[Path]) -> list[Outcome]:
@@ -370,10 +391,19 @@ def read_outcomes(paths: Sequence[Path]) -> list[Outcome]:
             for line in path.read_text(encoding="utf-8").splitlines():
                 outcome = Outcome.from_json(line)
                 earlier = outcomes.get(outcome.key)
-                if earlier is not None:  # of other splits
-                    outcome = replace(outcome, splits=earlier.splits | outcome.splits)
+                if earlier is not None:
+                    better = {
+                        split: each
+                        for split, each in outcome.splits.items()
+                        if each.is_whole or not _has_whole(earlier, split)
+                    }
+                    outcome = replace(outcome, splits=earlier.splits | better)
                 outcomes[outcome.key] = outcome
     return list(outcomes.values())
+
+
+def _has_whole(outcome: Outcome, split: str) -> bool:
+    return split in outcome.splits and outcome.splits[split].is_whole
 
 
 def count_gpus() -> int:

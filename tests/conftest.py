@@ -15,7 +15,10 @@ if not Path("/dev/nvidiactl").exists():
 # The files whose tests share real servers, and runs that take a minute each.
 WITH_SERVERS = {
     f"tests/flows/test_{name}.py"
-    for name in ("ablation", "broken_runs", "browser", "build_and_train", "deployments", "services")
+    for name in (
+        *("ablation", "broken_runs", "browser", "build_and_train"),
+        *("deployments", "mapped_build", "services"),
+    )
 }
 
 

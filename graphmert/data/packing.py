@@ -13,7 +13,7 @@ from torch import Tensor
 
 from graphmert.data.fact_text import fact_tokens
 from graphmert.data.windows import RaggedBatch
-from graphmert.models.inputs import GraphInputs
+from graphmert.models.inputs import KNOWLEDGE_LEAF, LEAF, ROOT, GraphInputs
 from graphmert.training.losses import NO_LABEL
 from graphmert.training.masking import MaskedBatch
 
@@ -105,19 +105,20 @@ def _followers(batch: RaggedBatch, masked: MaskedBatch) -> _Followers:
             position_ids=text.root_index,
             root_index=text.root_index,
             leaf_slot=torch.full_like(text.ids, -1),
-            token_types=torch.zeros_like(text.ids),
+            token_types=torch.full_like(text.ids, ROOT),
             leaves=text.ids[:0],
         )
     leaves = (~masked.leaf_is_hidden).nonzero().flatten()
     slots, owner_index = batch.leaf_slots[leaves], batch.root_index[batch.leaf_roots[leaves]]
     layout = batch.layout
+    is_knowledge = batch.triple_is_knowledge[batch.leaf_triples[leaves]]
     return _Followers(
         windows=batch.leaf_windows[leaves],
         ids=masked.leaf_input_ids[leaves],
         position_ids=layout.num_roots + layout.leaves_per_root * owner_index + slots,
         root_index=owner_index,
         leaf_slot=slots,
-        token_types=1 + batch.triple_is_knowledge[batch.leaf_triples[leaves]].long(),
+        token_types=torch.where(is_knowledge, KNOWLEDGE_LEAF, LEAF),
         leaves=leaves,
     )
 
@@ -207,7 +208,9 @@ def _graph_inputs(
     return GraphInputs(
         input_ids=places.spread_tokens(masked.root_input_ids, followers.ids, 0),
         position_ids=places.spread_tokens(batch.root_index, followers.position_ids, 0),
-        token_type_ids=places.spread_tokens(no_slot + 1, followers.token_types, 0),
+        token_type_ids=places.spread_tokens(
+            torch.full_like(no_slot, ROOT), followers.token_types, ROOT
+        ),
         window_index=places.spread_tokens(batch.root_windows, followers.windows, -1),
         root_index=places.spread_tokens(batch.root_index, followers.root_index, 0),
         leaf_slot=places.spread_tokens(no_slot, followers.leaf_slot, -1),

@@ -4,8 +4,9 @@ The count table knows what a model has before its eyes, without understanding: w
 are knowledge, the tokens at the ends of the head's mention and of the leaves, how many there are,
 the tokens beside the mention, and those beside the first place of the window that reads as the
 leaves do. Each of them has counts from the training split, apart for local leaves and for knowledge
-(together they are right 74.7% of the time instead of 78.5%, on the embedded default); what they say
-of a relation is added up as log-odds (naive Bayes).
+(together they are right 74.7% of the time instead of 78.5%, on the embedded default:
+benchmarks/results/2026-11-26-tiny-default.md); what they say of a relation is added up as log-odds
+(naive Bayes).
 Legend: n triples, T triples and F leaves of a batch, K relations.
 """
 
@@ -47,7 +48,7 @@ class VisibleTriples:
 
 
 @dataclass(frozen=True)
-class Counts:
+class NaiveBayes:
     """Log-odds of every relation for each value of each clue, from counts."""
 
     log_prior: FloatArray  # (K,)
@@ -78,10 +79,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class CountTable:
-    """The counts of each kind of leaves."""
+    """One for each kind of leaves."""
 
-    local: Counts
-    knowledge: Counts
+    local: NaiveBayes
+    knowledge: NaiveBayes
 
     def predict(self, triples: VisibleTriples) -> IntArray:
         """Return the most likely relation (n,) of each triple, by the counts of its kind."""
@@ -95,8 +96,8 @@ class CountTable:
 def fit_count_table(triples: VisibleTriples) -> CountTable:
     """Count the triples of each kind."""
     return CountTable(
-        local=Counts.of(triples.where(~triples.is_knowledge)),
-        knowledge=Counts.of(triples.where(triples.is_knowledge)),
+        local=NaiveBayes.of(triples.where(~triples.is_knowledge)),
+        knowledge=NaiveBayes.of(triples.where(triples.is_knowledge)),
     )
 
 

@@ -26,7 +26,7 @@ LAYER_PARTS = {
     "output.LayerNorm": "output_norm",
 }
 # The parts that RoBERTa's weights need not hold.
-OWN_PARTS = ("embeddings.knowledge", "hgat.", "relation_head.", "lm_head.")
+OWN_PARTS = ("embeddings.knowledge_mark", "hgat.", "relation_head.", "lm_head.")
 
 
 def load_codebert(name_or_path: str | Path, overrides: Mapping[str, Any]) -> GraphMERTModel:

@@ -42,7 +42,7 @@ class GraphMERTConfig(PreTrainedConfig):
     leaves_per_root: int = ChainLayout().leaves_per_root  # leaf slots of each root
     num_relations: int = NUM_RELATIONS  # K
     relation_input: str = "root_and_leaf"  # final states that the relation head reads, or "root"
-    reads_leaf_kind: bool = True  # False: leaves of knowledge look as local ones do
+    use_knowledge_mark: bool = True  # False: leaves of knowledge look as local ones
     use_hgat: bool = True  # False: a leaf is its own tokens, and a visible relation is not read
     hgat_dropout: float = 0.3  # on W_r h_j (arXiv 2510.09580, released settings)
 

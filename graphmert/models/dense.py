@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from graph_builder.layout import ChainLayout
-from graphmert.models.inputs import GraphInputs
+from graphmert.models.inputs import KNOWLEDGE_LEAF, GraphInputs
 
 
 def dense_graph_inputs(
@@ -67,8 +67,7 @@ def _token_types(
     is_fed = is_knowledge.flatten(1).bool() & (leaves >= 0)  # (B, E)
     # Slots that feed nothing write to a place past the end.
     places = torch.where(is_fed, leaves, types.shape[1])
-    marks = F.pad(torch.zeros_like(types), (0, 1)).scatter(1, places, 1)[:, :-1]
-    return types + marks
+    return F.pad(types, (0, 1)).scatter(1, places, KNOWLEDGE_LEAF)[:, :-1]
 
 
 def _heads(

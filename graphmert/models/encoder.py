@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from graphmert.models.attention import AttentionScope, BranchOutput, DecayAttention
 from graphmert.models.configuration import GraphMERTConfig
 from graphmert.models.dropout import Dropout
-from graphmert.models.inputs import GraphInputs
+from graphmert.models.inputs import KNOWLEDGE_LEAF, ROOT, GraphInputs
 from graphmert.models.token_ranges import TokenRanges
 
 # A product whose width is not a multiple of this is several times slower on a GPU.
@@ -26,8 +26,8 @@ class Embeddings(nn.Module):
         self.positions = nn.Embedding(config.layout.num_nodes, config.hidden_size)
         self.token_types = nn.Embedding(2, config.hidden_size)
         # What a leaf of knowledge has beside a leaf's type: its evidence lies elsewhere.
-        self.knowledge = (
-            nn.Parameter(torch.zeros(config.hidden_size)) if config.reads_leaf_kind else None
+        self.knowledge_mark = (
+            nn.Parameter(torch.zeros(config.hidden_size)) if config.use_knowledge_mark else None
         )
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = Dropout(config.hidden_dropout_prob)
@@ -45,9 +45,9 @@ class Embeddings(nn.Module):
         """
         root, leaf = self.token_types.weight
         types = token_type_ids[..., None]
-        total = total + torch.where(types == 0, root, leaf)
-        if self.knowledge is not None:
-            total = total + torch.where(types == 2, self.knowledge, 0.0)
+        total = total + torch.where(types == ROOT, root, leaf)
+        if self.knowledge_mark is not None:
+            total = total + torch.where(types == KNOWLEDGE_LEAF, self.knowledge_mark, 0.0)
         normed = self.norm(total)
         # Under autocast a norm returns float32; what lies between layers need not be that wide.
         if torch.is_autocast_enabled(normed.device.type):

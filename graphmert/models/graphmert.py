@@ -157,8 +157,8 @@ class GraphMERTModel(PreTrainedModel):
             init.normal_(module.transform, mean=0.0, std=branch_std)
             for parameter in (module.attend_leaf, module.attend_head):
                 init.normal_(parameter, mean=0.0, std=std)
-        elif isinstance(module, Embeddings) and module.knowledge is not None:
-            init.zeros_(module.knowledge)
+        elif isinstance(module, Embeddings) and module.knowledge_mark is not None:
+            init.zeros_(module.knowledge_mark)
         elif isinstance(module, DistanceDecay):
             init.copy_(module.p, module.initial_p(len(module.p)))
 

@@ -6,10 +6,14 @@ both reach the model through one path.
 """
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
+
+ROOT: Final = 0
+LEAF: Final = 1  # local
+KNOWLEDGE_LEAF: Final = 2  # its evidence lies outside the window
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class GraphInputs:
 
     input_ids: Tensor  # (B, N) token ids
     position_ids: Tensor  # (B, N) 0 .. num_nodes - 1: the position in the dense layout
-    token_type_ids: Tensor  # (B, N) 0 root, 1 leaf, 2 leaf of knowledge
+    token_type_ids: Tensor  # (B, N) ROOT, LEAF or KNOWLEDGE_LEAF
     window_index: Tensor  # (B, N) which window of the row; -1 nothing here, or hidden
     root_index: Tensor  # (B, N) 0 .. num_roots - 1: a root's own index, a leaf's owner
     leaf_slot: Tensor  # (B, N) 0 .. leaves_per_root - 1; -1 for a root

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -25,9 +24,6 @@ def load_model(folder: Path) -> GraphMERTModel:
         weights = load_file(folder / "model.safetensors")
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{folder}: model.safetensors cannot be read ({error})") from error
-    if model.embeddings.knowledge is not None:
-        # A model from before there was a mark of knowledge: one of zeros changes nothing.
-        weights.setdefault("embeddings.knowledge", torch.zeros_like(model.embeddings.knowledge))
     _check_fit(folder, model, weights)
     model.load_state_dict(weights, strict=False)  # the tied decoder is not stored
     return model.eval()
@@ -39,6 +35,7 @@ def _read_config(folder: Path) -> GraphMERTConfig:
         values, _ = GraphMERTConfig.get_config_dict(folder)
         if values.get("model_type") != GraphMERTConfig.model_type:
             raise ValueError(f"its model_type is {values.get('model_type')!r}, not 'graphmert'")
+        values.setdefault("use_knowledge_mark", False)  # a model from before there was one
         return GraphMERTConfig.from_dict(values)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         line = " ".join(str(error).split())

@@ -20,6 +20,7 @@ class SplitOutcome:
     baselines: dict[str, Sums] = field(default_factory=dict)  # by baseline
     counts: dict[str, float] = field(default_factory=dict)
     confusions: dict[str, list[list[int]]] = field(default_factory=dict)  # by kind of leaf, (K, K)
+    is_whole: bool = True  # False: fine-tunes of the run's settings are still to come
 
     @classmethod
     def of(
@@ -54,7 +55,6 @@ class Outcome:
     seconds: dict[str, float]
     splits: dict[str, SplitOutcome]
     made_with: dict[str, Any] = field(default_factory=dict)  # the variant's model and training
-    is_whole: bool = True  # False: fine-tunes of its settings are still to come
 
     @property
     def num_updates(self) -> int:

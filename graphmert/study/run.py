@@ -95,14 +95,16 @@ def run_variant(
     )
     yield outcome
     if settings.tune_updates:
-        tuned = replace(outcome, settings=dataclasses.asdict(settings), is_whole=False)
-        for task, scores in _tuned_reports(model, data, tasks, variant, views, settings, seed):
-            for split, report in scores.items():
+        tuned_tasks = _tuned_tasks(model, data, tasks, variant, views, settings, seed)
+        for num_done, (task, ask) in enumerate(tuned_tasks.items(), 1):
+            for split, report in ask().items():
                 reports[split].tasks[task] = report
-            seconds = {"training": trained_s, "all": time.perf_counter() - start}
-            tuned = replace(tuned, seconds=seconds, splits=split_outcomes(reports))
-            yield tuned
-        yield replace(tuned, is_whole=True)
+            yield replace(
+                outcome,
+                settings=dataclasses.asdict(settings),
+                seconds={"training": trained_s, "all": time.perf_counter() - start},
+                splits=split_outcomes(reports, is_whole=num_done == len(tuned_tasks)),
+            )
 
 
 def asked_as_it_is(
@@ -134,14 +136,18 @@ def asked_as_it_is(
     return reports
 
 
-def split_outcomes(reports: dict[str, SplitReports]) -> dict[str, SplitOutcome]:
-    return {
+def split_outcomes(
+    reports: dict[str, SplitReports], is_whole: bool = True
+) -> dict[str, SplitOutcome]:
+    """Return what all reports come to; `is_whole`: nothing is still to come."""
+    outcomes = {
         split: SplitOutcome.of(each.masked.measures, each.masked.relations, each.tasks)
         for split, each in reports.items()
     }
+    return {split: replace(each, is_whole=is_whole) for split, each in outcomes.items()}
 
 
-def _tuned_reports(
+def _tuned_tasks(
     model: GraphMERTModel,
     data: StudyData,
     tasks: StudyTasks,
@@ -149,31 +155,28 @@ def _tuned_reports(
     views: Views,
     settings: StudySettings,
     seed: int,
-) -> Iterator[tuple[str, dict[str, TaskReport]]]:
-    """Yield what is asked after a fine-tune: by task, the report of each split."""
+) -> dict[str, Callable[[], dict[str, TaskReport]]]:
+    """Return the tasks that a copy of the model is tuned for; each gives a report by split."""
     tuning, masks = settings.tuning(seed), settings.masks(data)
 
     def on_each(ask: Callable[[SplitTasks, WindowTable], TaskReport]) -> dict[str, TaskReport]:
         return {split: ask(own, views.held_out[split]) for split, own in tasks.held_out.items()}
 
-    def ask_search(own: SplitTasks, table: WindowTable) -> TaskReport:
-        return score_search(searcher, own.search, table, data.tokenizer)
+    def search() -> dict[str, TaskReport]:
+        searcher = tune_search(model, tasks.train_pairs, views.train, data.tokenizer, tuning)
+        return on_each(lambda own, table: score_search(searcher, own.search, table, data.tokenizer))
 
-    def ask_misuse(own: SplitTasks, table: WindowTable) -> TaskReport:
-        return score_misuse(probe, own.misuse, table)
+    def misuse() -> dict[str, TaskReport]:
+        probe = tune_misuse(model, tasks.train_misuse, views.train, tuning)
+        return on_each(lambda own, table: score_misuse(probe, own.misuse, table))
 
-    def ask_tails(own: SplitTasks, _: WindowTable) -> TaskReport:
-        return score_tails(speller, own.tails, masks)
-
-    searcher = tune_search(model, tasks.train_pairs, views.train, data.tokenizer, tuning)
-    yield "search", on_each(ask_search)
-    probe = tune_misuse(model, tasks.train_misuse, views.train, tuning)
-    yield "misuse", on_each(ask_misuse)
-    if not variant.are_facts_text:
+    def tails() -> dict[str, TaskReport]:
         # The same questions of the same leaves for all: what differs is what came before.
-        train = data.train.to(model.device)
-        speller = tune_on_leaves(model, train, masks, tuning)
-        yield "tails", on_each(ask_tails)
+        speller = tune_on_leaves(model, data.train.to(model.device), masks, tuning)
+        return on_each(lambda own, _: score_tails(speller, own.tails, masks))
+
+    found: dict[str, Callable[[], dict[str, TaskReport]]] = {"search": search, "misuse": misuse}
+    return found if variant.are_facts_text else found | {"tails": tails}
 
 
 def _evaluation_masks(masks: MaskSettings, variant: Variant) -> MaskSettings:

@@ -46,7 +46,7 @@ OTHERS: Final = (
         masks={"mnm_target": "tails", "mnm_share": 0.15},
     ),
     Variant("two passes", "one pass for each objective", training={"is_two_passes": True}),
-    Variant("kind unread", "knowledge looks as local leaves do", model={"reads_leaf_kind": False}),
+    Variant("no mark", "knowledge looks as local leaves", model={"use_knowledge_mark": False}),
     Variant("root alone", "the relation head reads the root", model={"relation_input": "root"}),
     Variant("multiplied decay", "score times decay (paper)", model=PAPERS_DECAY),
     Variant("equal p", "p starts at 1 in every head", model={"decay_last_initial_p": 1.0}),

@@ -22,11 +22,11 @@ class ServedModel(PythonModel):
     """Answer with the relations and the embedding of each code string."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        from graphmert.prediction import load_code_model  # noqa: PLC0415
+        from graphmert.prediction import load_code_model, predict_relations  # noqa: PLC0415
 
         self.code_model = load_code_model(Path(context.artifacts["checkpoint"]))
         # What is compiled on first use is compiled now, not while someone waits for an answer.
-        self._answer(INPUT_EXAMPLE[0])
+        predict_relations(self.code_model, INPUT_EXAMPLE[0])
 
     def predict(
         self,

@@ -81,10 +81,10 @@ def naive_forward(
         + emb.positions.weight
         + emb.token_types.weight[window["token_type_ids"]]
     )
-    if config.reads_leaf_kind:
+    if config.use_knowledge_mark:
         named = window["graph_structure"][window["is_knowledge"]]
         for leaf in set(named[named >= 0].tolist()):
-            total[leaf] = total[leaf] + emb.knowledge
+            total[leaf] = total[leaf] + emb.knowledge_mark
     states = _norm(total, emb.norm)
     if config.use_hgat:
         states = naive_hgat(model, states, window)

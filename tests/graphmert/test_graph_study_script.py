@@ -1,7 +1,9 @@
-"""`benchmarks/graph_study.py` from a data set to its tables, on the CPU, as it runs on cards."""
+"""`benchmarks/graph_study.py` from a data set to its tables, without a GPU."""
 
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,11 @@ def carried(small_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
+def left_in(said: str) -> list[str]:
+    """Return the runs that a call says it leaves for another one."""
+    return re.findall(r"left for another call: (.*), 2 updates", said)
+
+
 def outcomes_in(folder: Path) -> list[Outcome]:
     lines = (folder / "outcomes.jsonl").read_text().splitlines()
     return [Outcome.from_json(line) for line in lines]
@@ -53,9 +60,17 @@ def test_a_study_goes_on_where_an_earlier_call_ended_and_makes_its_tables(
     done = ("--done", one / "outcomes.jsonl")
     said = call("graph_study.py", *run, two, *done, "--num_seeds", "2", "--budget_s", "1")
     assert "2 runs are done" in said
-    assert "starts:" not in said
-    assert "left for another call: full, seed 1" in said
+    assert left_in(said) == ["full, seed 1", "no leaves, seed 1"]
     assert outcomes_in(two) == outcomes_in(one)
+
+    # A run whose last fine-tune was cut off is done again, and what it said is kept until then.
+    full, none = outcomes_in(one)
+    cut = replace(none.splits["validation"], is_whole=False)
+    cut_off = replace(none, splits={"validation": cut})
+    (one / "outcomes.jsonl").write_text(f"{full.to_json()}\n{cut_off.to_json()}\n")
+    third = (tmp_path / "three", *done, "--num_seeds", "1", "--budget_s", "1")
+    assert left_in(call("graph_study.py", *run, *third)) == ["no leaves, seed 0"]
+    assert outcomes_in(tmp_path / "three") == [full, cut_off]
 
     found = ("--outcomes", two / "outcomes.jsonl")
     table = call("graph_study.py", "report", *found, "--output_dir", tmp_path)

@@ -54,7 +54,7 @@ def test_a_leaf_counts_as_local_unless_it_is_said_to_be_knowledge():
     arguments = windows.arguments()
     nothing = {"is_knowledge": torch.zeros_like(windows.is_knowledge)}
     for reads in (True, False):
-        model = random_model(reads_leaf_kind=reads)
+        model = random_model(use_knowledge_mark=reads)
         said = model(**arguments).relation_logits
         unsaid = model(**arguments | {"is_knowledge": None}).relation_logits
         assert torch.equal(unsaid, model(**arguments | nothing).relation_logits)
@@ -210,10 +210,11 @@ def test_p_starts_anew_where_a_checkpoint_has_none(tmp_path):
 
 
 def test_a_model_from_before_the_mark_of_knowledge_comes_back_the_same(tmp_path):
-    model = random_model(dtype=torch.float32, reads_leaf_kind=False)
+    model = random_model(dtype=torch.float32, use_knowledge_mark=False)
     model.save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**config, "reads_leaf_kind": True}))
+    del config["use_knowledge_mark"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
     arguments = random_windows(2).arguments()
     found = load_model(tmp_path)(**arguments).relation_logits
     assert torch.equal(found, model(**arguments).relation_logits)

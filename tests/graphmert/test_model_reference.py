@@ -20,7 +20,7 @@ LAYOUTS = [LAYOUT, ChainLayout(6, 1), ChainLayout(3, 4), ChainLayout(2, 2)]
     [
         {},
         {"use_decay": False, "relation_input": "root"},
-        {"decay_form": "product", "use_hgat": False},
+        {"decay_form": "product", "use_hgat": False, "use_knowledge_mark": False},
         {"decay_form": "product", "are_roots_joined": False},
     ],
     ids=str,

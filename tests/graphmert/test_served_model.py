@@ -46,7 +46,7 @@ def test_a_registered_model_is_loaded_back_and_predicts(
             model.predict(too_much)
 
 
-START_S = 300.0
+START_S = 300.0  # seconds: nothing is compiled yet, and others use the cores, too
 
 
 @pytest.fixture
