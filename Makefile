@@ -46,6 +46,7 @@ mlflow-ui: setup
 	@$(BIN)/mlflow ui --port $(MLFLOW_PORT) \
 	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
 
+# In the order of the files, not the longest file first: the tests that wait most come first so.
 test: setup
 	$(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder $(ARGS)
 

@@ -12,25 +12,23 @@ if not Path("/dev/nvidiactl").exists():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
-# The files whose tests share real servers, and runs that take a minute each.
-WITH_SERVERS = {
+# Files whose tests share servers and runs that take a minute each. Two more, of broken runs and of
+# mapped builds, share servers alone: they have their own where the other worker takes them.
+WITH_RUNS = {
     f"tests/flows/test_{name}.py"
-    for name in (
-        *("ablation", "broken_runs", "browser", "build_and_train"),
-        *("deployments", "mapped_build", "services"),
-    )
+    for name in ("ablation", "browser", "build_and_train", "deployments", "services")
 }
 
 
-class ServersTogether(LoadScopeScheduling):
-    """Give all tests with servers to one worker, since they mostly wait for processes, and each
+class RunsTogether(LoadScopeScheduling):
+    """Give all tests that share runs to one worker, since they mostly wait for processes, and each
     other file to whichever is free."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "servers" if file in WITH_SERVERS else file
+        return "with runs" if file in WITH_RUNS else file
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ServersTogether:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> RunsTogether:
     """Divide the tests between the workers of `make test`."""
-    return ServersTogether(config, log)
+    return RunsTogether(config, log)
