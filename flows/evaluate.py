@@ -1,6 +1,6 @@
 """The `evaluate` flow: a checkpoint and a data set in, a report out, in a file and in MLflow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from prefect import flow, get_run_logger, task
 
 from flows.child_process import CommandFailed, run_module
 from flows.gpus import gpu_slots
-from flows.parameters import Split
+from flows.parameters import EvaluationTask, Split
 from flows.tracked_run import tracked_run
 from graph_builder.dataset import open_dataset
 from graphmert.evaluation.report import EvaluationReport
@@ -35,12 +35,12 @@ class Evaluation:
 
 @task(task_run_name="evaluate {checkpoint.name}")
 def evaluate_checkpoint(
-    checkpoint: Path, data_path: Path, split: str, report_path: Path
+    checkpoint: Path, data_path: Path, split: str, report_path: Path, tasks: Sequence[str] = ()
 ) -> Evaluation:
     """Evaluate a checkpoint in a child process; the report lands in `report_path`."""
     log = get_run_logger().info
     with gpu_slots(1):
-        evaluation = evaluate_in_child(checkpoint, data_path, split, report_path, log)
+        evaluation = evaluate_in_child(checkpoint, data_path, split, report_path, log, tasks)
     draw_chain_graph(checkpoint, data_path, evaluation.figure_path, log)
     return evaluation
 
@@ -51,13 +51,13 @@ def evaluate_in_child(
     split: str,
     report_path: Path,
     pass_on: Callable[[str], None],
+    tasks: Sequence[str] = (),
 ) -> Evaluation:
-    """Evaluate a checkpoint at its objectives; `pass_on` gets the lines of the command.
-
-    None of the tasks that the command has beside them: some tune a copy of the model for minutes.
-    """
+    """Evaluate a checkpoint at its objectives and at `tasks`, of those that the command has beside
+    them; `pass_on` gets the lines of the command."""
     arguments = [str(checkpoint), str(data_path), "--split", split, "--output", str(report_path)]
-    run_module("graphmert-evaluate", "graphmert.evaluation.cli", [*arguments, "--tasks"], pass_on)
+    arguments += ["--tasks", *tasks]
+    run_module("graphmert-evaluate", "graphmert.evaluation.cli", arguments, pass_on)
     return Evaluation(str(report_path), split)
 
 
@@ -86,6 +86,7 @@ def evaluate(
     data_path: Path,
     split: Split = "validation",
     report_path: Path = Path("report.json"),
+    tasks: tuple[EvaluationTask, ...] = (),
 ) -> Evaluation:
     """Evaluate a checkpoint on one split of a data set and log the report as an MLflow run.
 
@@ -94,10 +95,12 @@ def evaluate(
         data_path: Folder of the data set.
         split: Split to evaluate on; test is for final tables only.
         report_path: File that the report is written to, as JSON.
+        tasks: What is asked beside the model's own objectives; all but the first two tune a copy of
+            the model, which takes minutes.
     """
     digest = open_dataset(data_path).digest
     name = f"evaluation of {checkpoint.resolve().name} on {split}, data {digest[:8]}"
     with tracked_run(name, {"data.digest": digest, "checkpoint": checkpoint}) as run_id:
-        evaluation = evaluate_checkpoint(checkpoint, data_path, split, report_path)
+        evaluation = evaluate_checkpoint(checkpoint, data_path, split, report_path, tasks)
         log_to_run(run_id, evaluation)
     return evaluation

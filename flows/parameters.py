@@ -26,6 +26,13 @@ SourceSpec = Annotated[
 SourceSpecs = tuple[SourceSpec, ...]
 Preset = Literal["tiny", "small", "paper", "codebert"]
 Split = Literal["train", "validation", "test"]
+EvaluationTask = Literal[
+    "tokens_without_leaves",
+    "identifier_completion",
+    "tail_prediction",
+    "code_search",
+    "variable_misuse",
+]
 VocabularySize = Annotated[int, Field(ge=300, le=65_535)]
 NumEpochs = PositiveInt
 BatchSize = PositiveInt

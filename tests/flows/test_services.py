@@ -3,6 +3,7 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 from uuid import uuid4
 
 import pytest
@@ -15,11 +16,14 @@ from flows.build_dataset import build
 from flows.child_process import CommandFailed
 from flows.dataset_request import DatasetRequest
 from flows.gpus import count_gpus
+from flows.parameters import EvaluationTask
 from flows.prefect_plugin import with_full_name
 from flows.process_identity import identify
 from flows.service_process import read_service, start_service, stop_service, wait_until_ready
 from flows.tracked_run import is_abandoned
 from graph_builder.errors import UserError
+from graphmert.evaluation.report import EvaluationReport
+from graphmert.evaluation.tasks import TASKS
 
 
 def test_starting_again_changes_nothing(services: Services) -> None:
@@ -62,6 +66,32 @@ def test_the_log_of_the_run_says_that_there_is_no_gpu(
     flow_run = services.mlflow.get_run(deployed_run).data.tags["prefect.flow_run_id"]
     lines = services.post("logs/filter", logs={"flow_run_id": {"any_": [flow_run]}})
     assert "no GPU found: training runs on the CPU" in {line["message"] for line in lines}
+
+
+def test_a_checkpoint_is_evaluated_at_a_task_by_its_name(
+    services: Services, place: Workplace, deployed_run: str, tmp_path: Path
+) -> None:
+    checkpoint = (place.folder / "runs" / "latest" / "checkpoints" / "best").resolve()
+    done = services.run_deployment(
+        "evaluate",
+        checkpoint=str(checkpoint),
+        data_path=str((place.folder / "data" / "latest").resolve()),
+        report_path=str(tmp_path / "report.json"),
+        tasks=["identifier_completion"],
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    experiment = services.mlflow.get_run(deployed_run).info.experiment_id
+    run = services.mlflow.search_runs([experiment])[0]  # the newest
+    assert run.data.params["checkpoint"] == str(checkpoint)
+    report = EvaluationReport.from_json((tmp_path / "report.json").read_text())
+    assert report.tasks.keys() == {"identifier_completion"}
+    assert {name for name in run.data.metrics if "identifier_completion" in name} == {
+        f"evaluation/{name}" for name in report.metrics() if "identifier_completion" in name
+    }
+
+
+def test_the_tasks_that_a_form_offers_are_those_of_the_command() -> None:
+    assert get_args(EvaluationTask) == tuple(TASKS)
 
 
 def test_added_sources_extend_the_data_set_and_the_champion(
