@@ -38,7 +38,7 @@ from graph_builder.errors import UserError
 from graph_builder.manifest import SPLITS
 from graphmert.study.data import StudyData
 from graphmert.study.outcome import Outcome, run_key
-from graphmert.study.report import study_json, study_markdown
+from graphmert.study.report import study_json, study_markdown, study_tables
 from graphmert.study.run import add_settings, run_variant
 from graphmert.study.settings import StudySettings
 from graphmert.study.tasks import StudyTasks, make_tasks
@@ -336,20 +336,34 @@ def baselines(options: argparse.Namespace) -> int:
 
 
 def report(options: argparse.Namespace) -> int:
-    """Write the tables of all outcomes."""
+    """Write the tables of all outcomes, and draw the first one of each split."""
+    from graphmert.study.figures import draw_differences  # noqa: PLC0415 (matplotlib)
+
     for path in options.outcomes:
         if not path.is_file():
             raise UserError(f"--outcomes {path}: no such file")
-    write_report(read_outcomes(options.outcomes), options.output_dir, options.splits)
+    outcomes = read_outcomes(options.outcomes)
+    write_report(outcomes, options.output_dir, options.splits)
+    for split in options.splits:
+        tables = study_tables(outcomes, split)
+        if not tables:
+            raise UserError(f"--outcomes: none of them has anything of the {split} split")
+        path = options.output_dir / f"{today()}-graph-study-{split}.png"
+        first = next(iter(tables.values()))
+        draw_differences(first).savefig(path, dpi=100, metadata={"Software": None})
     return 0
 
 
 def write_report(outcomes: list[Outcome], folder: Path, splits: Sequence[str]) -> None:
-    day = datetime.now(UTC).strftime("%Y-%m-%d")
     text = "\n".join(study_markdown(outcomes, split) for split in splits)
-    (folder / f"{day}-graph-study.md").write_text(text, encoding="utf-8")
-    (folder / f"{day}-graph-study.json").write_text(study_json(outcomes, splits), encoding="utf-8")
+    name = f"{today()}-graph-study"
+    (folder / f"{name}.md").write_text(text, encoding="utf-8")
+    (folder / f"{name}.json").write_text(study_json(outcomes, splits), encoding="utf-8")
     print(text)
+
+
+def today() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d")
 
 
 def read_splits(options: argparse.Namespace) -> StudyData:

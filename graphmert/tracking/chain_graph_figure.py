@@ -94,7 +94,8 @@ def draw_window(
     axes.axis("off")
     axes.plot([CHAIN_X, CHAIN_X], [0, num_rows - 1], color=CHAIN, linewidth=2, zorder=0)
     for row, token in enumerate(window.root_ids):
-        text = tokenizer.decode([int(token)], skip_special_tokens=False).replace("\n", "⏎")
+        text = tokenizer.decode([int(token)], skip_special_tokens=False)
+        text = text.replace("\n", "⏎").rstrip(" ")  # an indent would push the mark of its line away
         is_own = window.root_starts[row] >= 0
         axes.plot(CHAIN_X, row, "o", color=CHAIN, markersize=4)
         axes.text(CHAIN_X - 0.01, row, text, ha="right", va="center", size=TEXT_POINTS,

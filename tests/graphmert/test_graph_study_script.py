@@ -76,5 +76,6 @@ def test_a_study_goes_on_where_an_earlier_call_ended_and_makes_its_tables(
     table = call("graph_study.py", "report", *found, "--output_dir", tmp_path)
     assert "| full |" in table
     assert "against 'no leaves'" in table
+    assert len(list(tmp_path.glob("*-graph-study-validation.png"))) == 1
     (page,) = tmp_path.glob("*-graph-study.md")
     assert page.read_text().strip() == table.strip()

@@ -13,6 +13,7 @@ from graph_builder.errors import UserError
 from graphmert.evaluation.measures import Measures, measure
 from graphmert.study.comparison import compare
 from graphmert.study.data import StudyData, load_study_data, seen_by
+from graphmert.study.figures import draw_differences
 from graphmert.study.outcome import Outcome, SplitOutcome
 from graphmert.study.report import study_markdown, study_tables
 from graphmert.study.run import main, run_variant
@@ -169,6 +170,24 @@ def hits(variant: str, seed: int, percent: Mapping[str, int]) -> Outcome:
     values = np.concatenate([np.arange(100) < each for each in percent.values()])
     sources = np.repeat(list(percent), 100)
     return outcome_of(variant, seed, {"token_accuracy": measure(values, sources)})
+
+
+def test_the_picture_shows_the_variants_and_their_intervals_alone() -> None:
+    percents = {"no leaves": 40, "shuffled": 41, "full": 50, "chance": 2}
+    outcomes = [
+        hits(variant, seed, dict.fromkeys(SOURCES, percent + seed))
+        for variant, percent in percents.items()
+        for seed in range(3)
+    ]
+    (axes,) = (
+        axes
+        for axes in draw_differences(compare(outcomes, "validation", ["no leaves"])).axes
+        if axes.get_visible()
+    )
+    assert axes.get_title() == "masked tokens: accuracy"
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["full", "shuffled"]
+    _zero, *lines = (line.get_xdata() for line in axes.lines)
+    np.testing.assert_allclose(np.concatenate(lines), [10, 10, 10, 1, 1, 1])
 
 
 def test_a_difference_that_is_the_same_everywhere_has_no_spread() -> None:
