@@ -26,7 +26,8 @@ $(READY): pyproject.toml constraints.txt
 	@test -e $(READY) || rm -rf $(VENV)
 	@test -e $(READY) || $(PYTHON) -m venv $(VENV)
 	@echo "make setup: installing the pinned dependencies into $(VENV) (a few minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	@# Not compiled: that takes a minute and a half, most of it for modules that nothing imports.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
 	  --constraint constraints.txt --editable '.[dev]'
 	@touch $(READY)
 
