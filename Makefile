@@ -6,9 +6,6 @@ READY := $(VENV)/.ready
 # What an environment with the CPU build of torch takes, with room for the build; the CUDA build
 # takes about 8 GiB: set REQUIRED_MIB to be told before and not by pip.
 REQUIRED_MIB ?= 4096
-# Modules are compiled as they are imported: all of them take a minute and a half, most for nothing.
-# An image, where nothing that is compiled later stays, takes --compile.
-PIP_COMPILE ?= --no-compile
 MLFLOW_PORT ?= 5000
 PREFECT_PORT ?= 4200
 
@@ -29,7 +26,8 @@ $(READY): pyproject.toml constraints.txt
 	@test -e $(READY) || rm -rf $(VENV)
 	@test -e $(READY) || $(PYTHON) -m venv $(VENV)
 	@echo "make setup: installing the pinned dependencies into $(VENV) (a few minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_COMPILE) \
+	@# Not compiled: that takes a minute and a half, most of it for modules that nothing imports.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
 	  --constraint constraints.txt --editable '.[dev]'
 	@touch $(READY)
 
