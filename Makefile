@@ -26,8 +26,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -e $(READY) || rm -rf $(VENV)
 	@test -e $(READY) || $(PYTHON) -m venv $(VENV)
 	@echo "make setup: installing the pinned dependencies into $(VENV) (a few minutes the first time)"
-	@# Not compiled: that takes a minute and a half, most of it for modules that nothing imports.
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint constraints.txt --editable '.[dev]'
 	@touch $(READY)
 
