@@ -11,11 +11,10 @@ it ends; of a run whose fine-tunes the budget cuts off, what it has said before 
 fit is left for the next call, which skips the runs that `--done` has whole and takes them over. It
 needs torch, triton, transformers, tokenizers, safetensors, numpy and pyarrow alone. `baselines`
 asks what needs no training (count table, BM25, a table of tails; on a CPU, and with bm25s).
-`report` makes the tables. `graph_study_data.py` writes the data.
+`report` makes the tables and their picture. `graph_study_data.py` writes the data.
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import pickle
@@ -93,7 +92,7 @@ class Running:
     def is_done(self) -> bool:
         if self.outcome is None or self.outcome.settings != asdict(self.job.settings):
             return False
-        return all(each.is_whole for each in self.outcome.splits.values())
+        return self.outcome.whole_splits == self.outcome.splits
 
 
 def main() -> int:
@@ -373,24 +372,18 @@ def read_splits(options: argparse.Namespace) -> StudyData:
 
 def splits_by_run(outcomes: Sequence[Outcome]) -> dict[Any, set[str]]:
     """Return the splits of which each run has said all that it had to; runs without any are out."""
-    found = {
-        outcome.key: {split for split, each in outcome.splits.items() if each.is_whole}
-        for outcome in outcomes
-    }
-    return {key: splits for key, splits in found.items() if splits}
+    return {each.key: set(each.whole_splits) for each in outcomes if each.whole_splits}
 
 
 def check_making(jobs: Sequence[Job], done: Sequence[Outcome], data: StudyData) -> None:
     """Refuse, before time is spent, a job that would stand in one table with an earlier run of its
     name, seed and study settings, but of another model or training."""
-    made_with = {
-        (each.variant, each.seed, each.data_set, json.dumps(each.settings)): each.made_with
-        for each in done
-    }
     for job in jobs:
-        name = job.variant.name, job.seed, data.digest, json.dumps(asdict(job.settings))
-        earlier = made_with.get(name)
-        if earlier is not None and earlier != job.settings.made_with(data, job.variant):
+        name = job.variant.name, job.seed, data.digest, asdict(job.settings)
+        same = (
+            each for each in done if (each.variant, each.seed, each.data_set, each.settings) == name
+        )
+        if any(each.key != job.key(data) for each in same):
             raise UserError(
                 f"--done has {job.label} of another model or training than this version makes: "
                 "leave that file out, the two are no one table"
@@ -405,19 +398,11 @@ def read_outcomes(paths: Sequence[Path]) -> list[Outcome]:
             for line in path.read_text(encoding="utf-8").splitlines():
                 outcome = Outcome.from_json(line)
                 earlier = outcomes.get(outcome.key)
-                if earlier is not None:
-                    better = {
-                        split: each
-                        for split, each in outcome.splits.items()
-                        if each.is_whole or not _has_whole(earlier, split)
-                    }
-                    outcome = replace(outcome, splits=earlier.splits | better)
+                if earlier is not None:  # the later one counts, but for what is not whole
+                    whole = earlier.whole_splits | outcome.whole_splits
+                    outcome = replace(outcome, splits=earlier.splits | outcome.splits | whole)
                 outcomes[outcome.key] = outcome
     return list(outcomes.values())
-
-
-def _has_whole(outcome: Outcome, split: str) -> bool:
-    return split in outcome.splits and outcome.splits[split].is_whole
 
 
 def count_gpus() -> int:

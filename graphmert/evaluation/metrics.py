@@ -50,6 +50,11 @@ class RelationReport:
     local: RelationScores  # the evidence is in the window, so the leaves restate its text
     knowledge: RelationScores  # the evidence lies outside the window
 
+    @property
+    def by_prefix(self) -> dict[str, RelationScores]:
+        """The scores by what the names of their figures begin with."""
+        return {"": self.every, "local_": self.local, "knowledge_": self.knowledge}
+
 
 def report_relations(
     labels: IntArray,

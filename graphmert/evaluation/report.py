@@ -79,11 +79,7 @@ class EvaluationReport:
 
 def _flat_relations(prefix: str, relations: RelationReport) -> dict[str, float]:
     flat = {}
-    for kind, scores in (
-        ("", relations.every),
-        ("local_", relations.local),
-        ("knowledge_", relations.knowledge),
-    ):
+    for kind, scores in relations.by_prefix.items():
         flat[f"{kind}{prefix}_accuracy"] = scores.accuracy
         flat[f"{kind}{prefix}_macro_f1"] = scores.macro_f1
         flat[f"{kind}{prefix}_num_triples"] = float(scores.num_triples)

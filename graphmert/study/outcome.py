@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from graphmert.evaluation.measures import Measures, TaskReport
-from graphmert.evaluation.metrics import RelationReport, RelationScores
+from graphmert.evaluation.metrics import RelationReport
 
 Sums = dict[str, dict[str, tuple[int, float]]]  # by figure, by source: questions and total
 
@@ -35,7 +35,8 @@ class SplitOutcome:
             counts |= {f"{task}/{name}": value for name, value in report.counts.items()}
             for name, each in report.baselines.items():
                 baselines.setdefault(name, {}).update(sums_of(each, f"{task}/"))
-        asked = {} if relations is None else _by_kind(relations)
+        scored = {} if relations is None else relations.by_prefix
+        asked = {kind: each for kind, each in scored.items() if each.num_triples}
         scores = {f"{kind}relation_macro_f1": each.macro_f1 for kind, each in asked.items()}
         confusions = {
             kind.rstrip("_"): [list(row) for row in each.confusion_matrix]
@@ -62,6 +63,11 @@ class Outcome:
         return int(self.settings.get("num_updates", 0))
 
     @property
+    def whole_splits(self) -> dict[str, SplitOutcome]:
+        """The splits of which everything is said."""
+        return {split: each for split, each in self.splits.items() if each.is_whole}
+
+    @property
     def key(self) -> tuple[Any, ...]:
         """What tells a run from all others."""
         return run_key(self.variant, self.seed, self.data_set, self.settings, self.made_with)
@@ -85,12 +91,6 @@ def run_key(
 ) -> tuple[Any, ...]:
     """Return what tells a run from all others."""
     return variant, seed, data_set, json.dumps([settings, made_with], sort_keys=True)
-
-
-def _by_kind(relations: RelationReport) -> dict[str, RelationScores]:
-    """Return the scores of relations by the prefix of their figures, where any was asked for."""
-    kinds = {"": relations.every, "local_": relations.local, "knowledge_": relations.knowledge}
-    return {kind: scores for kind, scores in kinds.items() if scores.num_triples}
 
 
 def sums_of(measures: Measures, prefix: str = "") -> Sums:

@@ -140,11 +140,13 @@ def split_outcomes(
     reports: dict[str, SplitReports], is_whole: bool = True
 ) -> dict[str, SplitOutcome]:
     """Return what all reports come to; `is_whole`: nothing is still to come."""
-    outcomes = {
-        split: SplitOutcome.of(each.masked.measures, each.masked.relations, each.tasks)
+    return {
+        split: replace(
+            SplitOutcome.of(each.masked.measures, each.masked.relations, each.tasks),
+            is_whole=is_whole,
+        )
         for split, each in reports.items()
     }
-    return {split: replace(each, is_whole=is_whole) for split, each in outcomes.items()}
 
 
 def _tuned_tasks(
