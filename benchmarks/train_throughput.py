@@ -272,7 +272,7 @@ def update_rows(table: WindowTable, variant: Variant, vocab_size: int) -> Iterat
     settings = TrainSettings(batch_size=variant.batch_size)
     for epoch in range(10**6):
         batches = epoch_batches(
-            table.num_tokens, variant.batch_size, settings.seed, epoch, is_by_length=False
+            table.num_tokens, variant.batch_size, settings.seed, epoch, is_by_key=False
         )
         full = [each for each in batches if len(each) == variant.batch_size]
         for passes in passes_of_updates(table, full, epoch, settings, vocab_size):

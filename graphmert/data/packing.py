@@ -10,6 +10,7 @@ from typing import Self
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from graphmert.data.fact_text import fact_tokens
 from graphmert.data.windows import RaggedBatch
@@ -59,9 +60,12 @@ def pack(batch: RaggedBatch, masked: MaskedBatch, row_length: int | None = None)
 
 
 def pack_one_row(batch: RaggedBatch, masked: MaskedBatch) -> PackedRows:
-    """Put all windows in one row, in order."""
+    """Put all windows in one row, in order, and say where each starts."""
     followers = _followers(batch, masked)
-    return _pack(batch, masked, followers, len(batch.root_ids) + len(followers.ids))
+    rows = _pack(batch, masked, followers, len(batch.root_ids) + len(followers.ids))
+    lengths = torch.bincount(rows.inputs.window_index.flatten(), minlength=batch.num_windows)
+    starts = F.pad(lengths.cumsum(0), (1, 0))
+    return replace(rows, inputs=replace(rows.inputs, window_starts=starts))
 
 
 def _pack(

@@ -11,7 +11,12 @@ from tokenizers import Tokenizer
 from graphmert.data.leaf_choice import LeafChoice, choose_leaves
 from graphmert.data.windows import WindowTable
 from graphmert.evaluation.bm25 import score_bm25
-from graphmert.evaluation.code_search import make_search_task, score_search, tune_search
+from graphmert.evaluation.code_search import (
+    Similarity,
+    make_search_task,
+    score_search,
+    tune_search,
+)
 from graphmert.evaluation.evaluate import evaluate
 from graphmert.evaluation.function_pairs import make_pairs
 from graphmert.evaluation.identifier_completion import make_name_task, score_names
@@ -20,6 +25,7 @@ from graphmert.evaluation.misuse_samples import make_samples
 from graphmert.evaluation.no_questions import NoQuestionsError
 from graphmert.evaluation.tail_prediction import make_tail_task, score_tails, tune_on_leaves
 from graphmert.evaluation.tail_table import fit_tail_table
+from graphmert.evaluation.text_states import cosine_of_means, late_interaction
 from graphmert.evaluation.token_texts import text_ids
 from graphmert.evaluation.tuning import TuneSettings
 from graphmert.evaluation.variable_misuse import score_misuse, tune_misuse
@@ -107,15 +113,15 @@ def code_search(model: GraphMERTModel, data: TaskData, settings: TaskSettings) -
     task = make_search_task(pairs)
     bm25 = score_bm25(task)
 
-    def scored(searcher: GraphMERTModel) -> TaskReport:
-        report = score_search(searcher, task, data.held_out, data.tokenizer)
+    def scored(searcher: GraphMERTModel, similarity: Similarity) -> TaskReport:
+        report = score_search(searcher, task, data.held_out, data.tokenizer, similarity)
         return TaskReport(report.measures, report.baselines | {"bm25": bm25}, report.counts)
 
-    reports = {"code_search_zero_shot": scored(model)}
+    reports = {"code_search_zero_shot": scored(model, cosine_of_means)}
     if data.train is not None:
         examples = make_pairs(data.train, data.tokenizer, settings.num_examples)
         tuned = tune_search(model, examples, data.train, data.tokenizer, settings.tuning)
-        reports["code_search"] = scored(tuned)
+        reports["code_search"] = scored(tuned, late_interaction)
     return reports
 
 

@@ -57,10 +57,12 @@ def tune(
     num_examples: int,
     loss_of: Callable[[Tensor], Tensor],
     settings: TuneSettings,
+    keys: Tensor | None = None,
 ) -> None:
     """Train `modules` in place; `loss_of` gives the mean loss of the examples of these indices.
 
-    Examples come in a shuffled order, over and over. The modules end in evaluation mode.
+    Examples come in a shuffled order, over and over; with `keys` (examples,), integers, a batch
+    holds examples of like key. The modules end in evaluation mode.
     """
     parameters = [each for module in modules for each in module.parameters()]
     device = parameters[0].device
@@ -68,9 +70,8 @@ def tune(
     for module in modules:
         module.train()
     with own_randomness(device):
-        for step, chosen in zip(
-            range(settings.num_updates), _endless_batches(num_examples, settings), strict=False
-        ):
+        batches = _endless_batches(num_examples, settings, keys)
+        for step, chosen in zip(range(settings.num_updates), batches, strict=False):
             torch.manual_seed((settings.seed * 1_000_003 + step) % 2**63)
             for group in optimizer.param_groups:
                 group["lr"] = settings.rate(step)
@@ -106,9 +107,13 @@ def asking(model: GraphMERTModel) -> Iterator[None]:
         model.train(was_training)
 
 
-def _endless_batches(num_examples: int, settings: TuneSettings) -> Iterator[Tensor]:
-    lengths = torch.ones(num_examples, dtype=torch.int64)
+def _endless_batches(
+    num_examples: int, settings: TuneSettings, keys: Tensor | None
+) -> Iterator[Tensor]:
+    is_by_key = keys is not None
+    if keys is None:
+        keys = torch.zeros(num_examples, dtype=torch.int64)
     epoch = 0
     while True:
-        yield from epoch_batches(lengths, settings.batch_size, settings.seed, epoch, False)
+        yield from epoch_batches(keys, settings.batch_size, settings.seed, epoch, is_by_key)
         epoch += 1

@@ -23,6 +23,7 @@ from graphmert.evaluation.identifier_completion import score_names
 from graphmert.evaluation.measures import TaskReport
 from graphmert.evaluation.report import EvaluationReport
 from graphmert.evaluation.tail_prediction import score_tails, tune_on_leaves
+from graphmert.evaluation.text_states import cosine_of_means, late_interaction
 from graphmert.evaluation.token_texts import text_ids
 from graphmert.evaluation.tuning import autocast, copy_model
 from graphmert.evaluation.variable_misuse import score_misuse, tune_misuse
@@ -131,7 +132,7 @@ def asked_as_it_is(
                 all_leaves=data.held_out[split].to(model.device),
             )
         names = score_names(model, own.names, table, masks)
-        search = score_search(model, own.search, table, data.tokenizer)
+        search = score_search(model, own.search, table, data.tokenizer, cosine_of_means)
         reports[split] = SplitReports(masked, {"names": names, "search_zero_shot": search})
     return reports
 
@@ -166,7 +167,11 @@ def _tuned_tasks(
 
     def search() -> dict[str, TaskReport]:
         searcher = tune_search(model, tasks.train_pairs, views.train, data.tokenizer, tuning)
-        return on_each(lambda own, table: score_search(searcher, own.search, table, data.tokenizer))
+        return on_each(
+            lambda own, table: score_search(
+                searcher, own.search, table, data.tokenizer, late_interaction
+            )
+        )
 
     def misuse() -> dict[str, TaskReport]:
         probe = tune_misuse(model, tasks.train_misuse, views.train, tuning)

@@ -169,7 +169,7 @@ def _endless_passes(
             settings.windows_per_update,
             settings.seed,
             epoch,
-            is_by_length=not table.window_ids.is_cuda,
+            is_by_key=not table.window_ids.is_cuda,
         )
         yield from passes_of_updates(table, batches, epoch, settings, model.config.vocab_size)
         epoch += 1

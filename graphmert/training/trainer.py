@@ -168,7 +168,7 @@ def remaining_batches(run: TrainingRun) -> list[Tensor]:
         run.settings.windows_per_update,
         run.settings.seed,
         run.progress.epoch,
-        is_by_length=not table.window_ids.is_cuda,  # there windows share rows
+        is_by_key=not table.window_ids.is_cuda,  # there windows share rows
     )
     return batches[run.progress.batch :]
 

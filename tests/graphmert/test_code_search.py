@@ -9,16 +9,24 @@ from tokenizers import Tokenizer
 
 from graphmert.data.leaf_choice import LeafChoice, choose_leaves
 from graphmert.data.windows import WindowTable
+from graphmert.evaluation import code_search
 from graphmert.evaluation.bm25 import score_bm25, words
 from graphmert.evaluation.code_search import (
     SearchTask,
-    embed_pairs,
     make_search_task,
+    pool_similarities,
     score_search,
     search_report,
     tune_search,
 )
 from graphmert.evaluation.function_pairs import FunctionPair, FunctionPairs, make_pairs
+from graphmert.evaluation.text_states import (
+    TextStates,
+    code_states,
+    cosine_of_means,
+    late_interaction,
+    query_states,
+)
 from graphmert.evaluation.tuning import TuneSettings
 from graphmert.models.graphmert import GraphMERTModel
 
@@ -28,10 +36,10 @@ def pairs(train_windows: WindowTable, tokenizer: Tokenizer) -> FunctionPairs:
     return make_pairs(train_windows, tokenizer, num_pairs=24)
 
 
-def slow_code_vector(
+def slow_code_states(
     tiny_model: GraphMERTModel, pair: FunctionPair, train_windows: WindowTable
 ) -> torch.Tensor:
-    """Return the mean state of a function's tokens from whole windows of 1,024 positions."""
+    """Return the states of a function's tokens from whole windows of 1,024 positions."""
     layout = tiny_model.config.layout
     states = []
     for index, cut in zip(pair.windows, pair.cuts, strict=True):
@@ -69,37 +77,70 @@ def slow_code_vector(
             is_knowledge=is_knowledge,
         ).last_hidden_state
         states += [hidden[0, new[root]] for root in kept if batch.root_bytes[root] > 0]
-    return torch.stack(states).mean(dim=0)
+    return torch.stack(states)
 
 
-def test_vectors_are_the_mean_states_of_cut_windows(
+def test_a_function_s_states_are_those_of_its_cut_windows(
+    tiny_model: GraphMERTModel, pairs: FunctionPairs, train_windows: WindowTable
+) -> None:
+    chosen = [pairs.pairs[at] for at in (3, 0, 7)]
+    assert any(len(pair.windows) > 1 for pair in pairs.pairs)
+    with torch.no_grad():
+        codes = code_states(tiny_model, chosen, train_windows)
+        expected = [slow_code_states(tiny_model, pair, train_windows) for pair in chosen]
+    for found, states in zip(codes.states.split(codes.lengths.tolist()), expected, strict=True):
+        torch.testing.assert_close(found, states, rtol=0, atol=1e-5)
+
+
+def test_leaves_change_the_code_s_states_and_not_the_query_s(
     tiny_model: GraphMERTModel,
     pairs: FunctionPairs,
     train_windows: WindowTable,
     tokenizer: Tokenizer,
 ) -> None:
-    chosen = np.array([3, 0, 7])
-    assert any(len(pairs.pairs[at].windows) > 1 for at in range(len(pairs)))
-    queries, codes = embed_pairs(tiny_model, pairs, chosen, train_windows, tokenizer)
-    for row, at in enumerate(chosen):
-        with torch.no_grad():
-            vector = slow_code_vector(tiny_model, pairs.pairs[at], train_windows).double().numpy()
-        np.testing.assert_allclose(codes[row], vector / np.linalg.norm(vector), atol=1e-5)
-    assert np.linalg.norm(queries, axis=1) == pytest.approx(np.ones(3))
-
-
-def test_leaves_change_the_code_s_vector_and_not_the_query_s(
-    tiny_model: GraphMERTModel,
-    pairs: FunctionPairs,
-    train_windows: WindowTable,
-    tokenizer: Tokenizer,
-) -> None:
-    chosen = np.arange(8)
     bare = choose_leaves(train_windows, LeafChoice.NONE, seed=0)
-    with_leaves = embed_pairs(tiny_model, pairs, chosen, train_windows, tokenizer)
-    without = embed_pairs(tiny_model, pairs, chosen, bare, tokenizer)
-    np.testing.assert_allclose(with_leaves[0], without[0])
-    assert not np.allclose(with_leaves[1], without[1])
+    chosen = np.arange(8)
+    with_leaves, without = (
+        pool_similarities(tiny_model, pairs, chosen, table, tokenizer, cosine_of_means)
+        for table in (train_windows, bare)
+    )
+    assert not np.allclose(with_leaves, without)
+    queries = query_states(tiny_model, pairs.pairs[:8], tokenizer)
+    assert queries.lengths.tolist() == [
+        len(tokenizer.encode(pair.query, add_special_tokens=False)) for pair in pairs.pairs[:8]
+    ]
+
+
+def test_similarities_are_those_of_one_text_at_a_time() -> None:
+    generator = torch.Generator().manual_seed(0)
+    texts = [
+        [torch.randn(length, 6, generator=generator) for length in lengths]
+        for lengths in ([3, 1, 4], [5, 2])
+    ]
+    means, highest = torch.zeros(3, 2), torch.zeros(3, 2)
+    for row, query in enumerate(texts[0]):
+        for column, code in enumerate(texts[1]):
+            means[row, column] = torch.cosine_similarity(query.mean(0), code.mean(0), dim=0)
+            cosines = torch.cosine_similarity(query[:, None], code[None], dim=2)
+            highest[row, column] = sum(max(row.tolist()) for row in cosines) / len(query)
+    queries, codes = (
+        TextStates(torch.cat(each), torch.tensor([len(text) for text in each])) for each in texts
+    )
+    torch.testing.assert_close(cosine_of_means(queries, codes), means)
+    torch.testing.assert_close(late_interaction(queries, codes), highest)
+
+
+def test_similarities_of_a_pool_do_not_depend_on_its_parts(
+    tiny_model: GraphMERTModel,
+    pairs: FunctionPairs,
+    train_windows: WindowTable,
+    tokenizer: Tokenizer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = tiny_model, pairs, np.arange(10), train_windows, tokenizer, late_interaction
+    whole = pool_similarities(*asked)
+    monkeypatch.setattr(code_search, "PAIRS_PER_BATCH", 4)
+    np.testing.assert_allclose(pool_similarities(*asked), whole, atol=1e-5)
 
 
 def test_ranks_are_places_among_the_functions_of_the_pool(pairs: FunctionPairs) -> None:
@@ -138,7 +179,10 @@ def test_a_short_tune_finds_what_it_was_tuned_on_and_leaves_the_model_alone(
     for name, value in tiny_model.state_dict().items():
         assert value.equal(before[name])
         assert tuned.state_dict()[name].equal(again.state_dict()[name])
-    scores = [score_search(each, task, train_windows, tokenizer) for each in (tiny_model, tuned)]
+    scores = [
+        score_search(each, task, train_windows, tokenizer, late_interaction)
+        for each in (tiny_model, tuned)
+    ]
     raw, after = (each.measures["mrr"].mean for each in scores)
     assert after > raw + 0.05
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from random_tables import VOCAB_SIZE, random_table
 
 from graphmert.data.batches import epoch_batches
-from graphmert.data.packing import PackedRows, pack
+from graphmert.data.packing import PackedRows, pack, pack_one_row
 from graphmert.data.windows import RaggedBatch
 from graphmert.training.losses import NO_LABEL
 from graphmert.training.masking import MaskedBatch, MaskSettings, mask_batch
@@ -103,6 +103,22 @@ def test_rows_hold_every_window_whole(seed: int, row_length: int | None) -> None
 
 
 @settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_one_row_holds_every_window_where_it_says(seed: int) -> None:
+    batch, masked = masked_batch(seed)
+    packed = pack_one_row(batch, masked)
+    starts = packed.inputs.window_starts
+    assert starts is not None
+    assert len(packed.inputs.input_ids) == 1
+    assert packed.inputs.input_ids.shape[1] == starts[-1]
+    for window in range(batch.num_windows):
+        assert packed_window(packed, window)[0] == expected_tokens(batch, masked, window)
+        assert set(packed.inputs.window_index[0, starts[window] : starts[window + 1]].tolist()) == {
+            window
+        }
+
+
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 1000), row_length=st.one_of(st.none(), st.just(200)))
 def test_masked_language_labels_point_at_their_roots(seed: int, row_length: int | None) -> None:
     batch, masked = masked_batch(seed)
@@ -127,16 +143,16 @@ def test_a_window_longer_than_a_row_is_refused() -> None:
     batch_size=st.integers(1, 64),
     seed=st.integers(0, 2**40),
     epoch=st.integers(0, 50),
-    is_by_length=st.booleans(),
+    is_by_key=st.booleans(),
 )
 def test_an_epoch_takes_every_window_once(
-    num_windows: int, batch_size: int, seed: int, epoch: int, is_by_length: bool
+    num_windows: int, batch_size: int, seed: int, epoch: int, is_by_key: bool
 ) -> None:
     lengths = torch.randint(5, 500, (num_windows,), generator=torch.Generator().manual_seed(1))
-    batches = epoch_batches(lengths, batch_size, seed, epoch, is_by_length)
+    batches = epoch_batches(lengths, batch_size, seed, epoch, is_by_key)
     assert sorted(torch.cat(batches or [lengths]).tolist()) == list(range(num_windows))
     assert sum(len(batch) < batch_size for batch in batches) <= 1
-    again = epoch_batches(lengths, batch_size, seed, epoch, is_by_length)
+    again = epoch_batches(lengths, batch_size, seed, epoch, is_by_key)
     assert all(torch.equal(a, b) for a, b in zip(batches, again, strict=True))
 
 
