@@ -37,7 +37,7 @@ from graph_builder.errors import UserError
 from graph_builder.manifest import SPLITS
 from graphmert.study.data import StudyData
 from graphmert.study.outcome import Outcome, run_key
-from graphmert.study.report import study_json, study_markdown, study_tables
+from graphmert.study.report import Tables, study_json, study_markdown, study_tables
 from graphmert.study.run import add_settings, run_variant
 from graphmert.study.settings import StudySettings
 from graphmert.study.tasks import StudyTasks, make_tasks
@@ -342,9 +342,8 @@ def report(options: argparse.Namespace) -> int:
         if not path.is_file():
             raise UserError(f"--outcomes {path}: no such file")
     outcomes = read_outcomes(options.outcomes)
-    write_report(outcomes, options.output_dir, options.splits)
-    for split in options.splits:
-        tables = study_tables(outcomes, split)
+    tables_by_split = write_report(outcomes, options.output_dir, options.splits)
+    for split, tables in tables_by_split.items():
         if not tables:
             raise UserError(f"--outcomes: none of them has anything of the {split} split")
         path = options.output_dir / f"{today()}-graph-study-{split}.png"
@@ -353,12 +352,14 @@ def report(options: argparse.Namespace) -> int:
     return 0
 
 
-def write_report(outcomes: list[Outcome], folder: Path, splits: Sequence[str]) -> None:
-    text = "\n".join(study_markdown(outcomes, split) for split in splits)
+def write_report(outcomes: list[Outcome], folder: Path, splits: Sequence[str]) -> dict[str, Tables]:
+    tables = {split: study_tables(outcomes, split) for split in splits}
+    text = "\n".join(study_markdown(tables[split], split) for split in splits)
     name = f"{today()}-graph-study"
     (folder / f"{name}.md").write_text(text, encoding="utf-8")
-    (folder / f"{name}.json").write_text(study_json(outcomes, splits), encoding="utf-8")
+    (folder / f"{name}.json").write_text(study_json(tables), encoding="utf-8")
     print(text)
+    return tables
 
 
 def today() -> str:

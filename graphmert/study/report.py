@@ -1,7 +1,7 @@
 """The report of a study: tables as markdown, and all their numbers as JSON."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final, NamedTuple
 
@@ -48,7 +48,10 @@ class Group(NamedTuple):
         )
 
 
-def study_tables(outcomes: Sequence[Outcome], split: str) -> dict[Group, Table]:
+Tables = dict[Group, Table]  # of one split, in the order of a report
+
+
+def study_tables(outcomes: Sequence[Outcome], split: str) -> Tables:
     """Return a table for each group of runs, the longest runs first.
 
     What needs no training (no number of updates) stands in all those of its data set, and what a
@@ -106,10 +109,10 @@ def _told_with(trained: Sequence[Outcome], split: str) -> list[Outcome]:
     ]
 
 
-def study_markdown(outcomes: Sequence[Outcome], split: str) -> str:
+def study_markdown(tables: Tables, split: str) -> str:
     """Return the tables of one split."""
     parts = []
-    for group, table in study_tables(outcomes, split).items():
+    for group, table in tables.items():
         num_seeds = max(len(cell.by_seed) for row in table.values() for cell in row.values())
         parts.append(f"## {split}: {group.title}, {num_seeds} seed{'s' * (num_seeds > 1)}\n")
         shown = [figure for figure in FIGURES if any(figure.title in row for row in table.values())]
@@ -126,7 +129,7 @@ def study_markdown(outcomes: Sequence[Outcome], split: str) -> str:
     return "\n".join(parts)
 
 
-def study_json(outcomes: Sequence[Outcome], splits: Sequence[str]) -> str:
+def study_json(tables_by_split: Mapping[str, Tables]) -> str:
     """Return all numbers of the tables."""
     values: dict[str, Any] = {
         split: [
@@ -138,9 +141,9 @@ def study_json(outcomes: Sequence[Outcome], splits: Sequence[str]) -> str:
                     for variant, row in table.items()
                 },
             }
-            for group, table in study_tables(outcomes, split).items()
+            for group, table in tables.items()
         ]
-        for split in splits
+        for split, tables in tables_by_split.items()
     }
     return json.dumps(values, indent=1) + "\n"
 

@@ -32,9 +32,9 @@ def log_study(run_id: str, outcomes: Sequence[Outcome], split: str) -> None:
     """Log the tables of all outcomes as markdown and JSON, and a picture of each."""
     from graphmert.study.figures import draw_differences  # noqa: PLC0415
 
-    client = open_client()
-    client.log_text(run_id, study_markdown(outcomes, split), f"{FOLDER}/study.md")
-    client.log_text(run_id, study_json(outcomes, [split]), f"{FOLDER}/study.json")
-    for number, table in enumerate(study_tables(outcomes, split).values()):
+    client, tables = open_client(), study_tables(outcomes, split)
+    client.log_text(run_id, study_markdown(tables, split), f"{FOLDER}/study.md")
+    client.log_text(run_id, study_json({split: tables}), f"{FOLDER}/study.json")
+    for number, table in enumerate(tables.values()):
         name = f"{FOLDER}/differences-{number}.png"  # in the order of study.md
         client.log_figure(run_id, draw_differences(table), name)

@@ -37,6 +37,10 @@ SPREAD = Variant("spread p", "", model={"decay_last_initial_p": 12.0})
 SOURCES = [f"source{number}" for number in range(6)]
 
 
+def markdown(outcomes: list[Outcome]) -> str:
+    return study_markdown(study_tables(outcomes, "validation"), "validation")
+
+
 @pytest.fixture(scope="module")
 def data(small_dataset: Path) -> StudyData:
     return load_study_data(small_dataset, ("validation",))
@@ -129,7 +133,7 @@ def test_a_run_answers_everything(name: str, small_dataset: Path, tmp_path: Path
     for kind in confusions:
         sums = np.sum(list(figures[f"{kind}_relation_accuracy"].values()), axis=0)
         assert sums.tolist() == [asked_of[kind], answered[kind]]
-    assert "masked tokens: accuracy" in study_markdown([outcome], "validation")
+    assert "masked tokens: accuracy" in markdown([outcome])
 
 
 def test_what_a_run_says_before_each_fine_tune_is_an_outcome_by_itself(data: StudyData) -> None:
@@ -264,7 +268,7 @@ def test_baselines_that_come_with_the_answers_have_rows_of_their_own() -> None:
     run = hits("full", 0, dict.fromkeys(SOURCES, 50))
     chance = {"misuse/location_accuracy": dict.fromkeys(SOURCES, (10, 2.0))}
     found = replace(run.splits["validation"], baselines={"chance": chance})
-    text = study_markdown([replace(run, splits={"validation": found})], "validation")
+    text = markdown([replace(run, splits={"validation": found})])
     assert "| chance |  | 20.00 |" in text
 
 
@@ -279,8 +283,8 @@ def test_an_interval_covers_a_difference_of_one_repository_alone() -> None:
     assert difference.mean == pytest.approx(0.5 / 6)
     assert difference.low == 0  # a third of the samples do not hold that repository
     assert difference.high > 0.16
-    text = study_markdown(outcomes, "validation")
+    text = markdown(outcomes)
     assert "+8.33 [+0.00, " in text
     assert "**" not in text
     clear = [outcomes[0], hits("full", 0, dict.fromkeys(SOURCES, 60))]
-    assert "**+10.00 [+10.00, +10.00]**" in study_markdown(clear, "validation")
+    assert "**+10.00 [+10.00, +10.00]**" in markdown(clear)
