@@ -26,8 +26,10 @@ $(READY): pyproject.toml constraints.txt
 	@test -e $(READY) || rm -rf $(VENV)
 	@test -e $(READY) || $(PYTHON) -m venv $(VENV)
 	@echo "make setup: installing the pinned dependencies into $(VENV) (a few minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
 	  --constraint constraints.txt --editable '.[dev]'
+# pip would compile on one core. A few packages hold templates that are no Python: they stay as is.
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $(READY)
 
 # The supervisor ends all that the run started, Prefect's own server too, however the run ends.
