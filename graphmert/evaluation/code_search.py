@@ -31,7 +31,7 @@ from graphmert.models.graphmert import GraphMERTModel
 
 POOL_SIZE = 1000  # candidates of a query, its own function included
 PAIRS_PER_BATCH = 64
-TEMPERATURE = 0.01  # of the contrastive loss; chosen on validation (docs/graph-study.md)
+TEMPERATURE = 0.01  # of the contrastive loss; chosen on validation (docs/evaluation.md)
 
 Similarity = Callable[[TextStates, TextStates], Tensor]  # (queries, functions)
 
