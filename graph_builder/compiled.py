@@ -33,6 +33,13 @@ inner: Final = njit(  # type: ignore[call-overload]  # options that its types le
     no_cpython_wrapper=True, no_cfunc_wrapper=True
 )
 
+# The same, for functions that neither make arrays nor get new ones from what they call: references
+# to the arrays that they are given are not counted, which takes longer than what most of them do
+# (numba refuses to make an array in one; an array that another function made would never be freed).
+borrowing: Final = njit(  # type: ignore[call-overload]
+    no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False
+)
+
 
 def kept(function: Callable[..., Any]) -> Any:
     """Compile a function that Python calls, and keep its machine code in the cache folder."""

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from graph_builder.compiled import inner
+from graph_builder.compiled import borrowing, inner
 from graph_builder.link_tables import Array, Number
 
 # What one byte does to a CRC-32, out of the CRC-32 of single bytes.
@@ -51,7 +51,7 @@ def sort_by_hash(
         first = end
 
 
-@inner
+@borrowing
 def keep_last_of_equals(keys: Array, order: Array, num: int) -> int:
     """Drop from a sorted order all but the last of equal keys; return how many are left."""
     left = 0
@@ -82,17 +82,17 @@ def turn_equal_pairs(
         first = end
 
 
-@inner
+@borrowing
 def is_equal(one: Array, other: Array) -> bool:
     return _is_pair(one, other) and one.relation == other.relation
 
 
-@inner
+@borrowing
 def _is_pair(one: Array, other: Array) -> bool:
     return one.head == other.head and one.tail == other.tail
 
 
-@inner
+@borrowing
 def pair_hash(names: Array, name_bytes: Array, first: int, second: int, salt: int) -> int:
     """Return the CRC-32 of what `salt` is the CRC-32 of, a name, a NUL and another name."""
     crc = np.int64(salt) ^ _ALL_BITS
@@ -104,7 +104,7 @@ def pair_hash(names: Array, name_bytes: Array, first: int, second: int, salt: in
     return crc ^ _ALL_BITS
 
 
-@inner
+@borrowing
 def _is_before(keys: Array, one: int, other: int, names: Array, name_bytes: Array) -> bool:
     """Tell whether one of two triples with equal hashes comes before the other."""
     order = _compare(names, name_bytes, keys[one].head, keys[other].head)
@@ -113,7 +113,7 @@ def _is_before(keys: Array, one: int, other: int, names: Array, name_bytes: Arra
     return order < 0 or (order == 0 and keys[one].relation < keys[other].relation)
 
 
-@inner
+@borrowing
 def _compare(names: Array, name_bytes: Array, one: int, other: int) -> Number:
     """Compare two names as Python does: by their characters, which UTF-8 keeps in order."""
     if one == other:

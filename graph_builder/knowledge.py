@@ -24,7 +24,7 @@ from typing import Final
 
 import numpy as np
 
-from graph_builder.compiled import inner
+from graph_builder.compiled import borrowing, inner
 from graph_builder.hash_order import NO_SALT, is_equal, sort_by_hash, turn_equal_pairs
 from graph_builder.link_tables import Array, Number, Rules, Tables, num_leaves
 
@@ -80,7 +80,7 @@ def choose_owned(tables: Tables, rules: Rules, window: int, room: Array) -> Arra
     return chosen[:num]
 
 
-@inner
+@borrowing
 def _add_room(tables: Tables, rules: Rules, window: int, room: Array) -> None:
     """Add the slots, taken or free, at the words of a window to those of their texts."""
     this = tables.windows[window]
@@ -90,7 +90,7 @@ def _add_room(tables: Tables, rules: Rules, window: int, room: Array) -> None:
             room[word.text] += (word.end_token - word.first_token) * rules.leaves_per_root
 
 
-@inner
+@borrowing
 def _is_nearer(tables: Tables, window: int, before: int, after: int) -> bool:
     """Tell whether a triple before the window is to be had, and none after it is nearer."""
     this, sites = tables.windows[window], tables.triple_sites
@@ -127,9 +127,10 @@ def choose_facts(
             next_facts[at] += 1
             leaves = facts[fact].head if places[fact].is_reversed else facts[fact].tail
             taken = num_leaves(tables, leaves)
-            is_new = not has_equal(facts, chosen[:num], facts[fact])
-            is_new = is_new and not has_equal(tables.triples, owned, facts[fact])
-            if is_new and taken <= min(left, room[at]):
+            if taken <= min(left, room[at]) and not (
+                has_equal(facts, chosen[:num], facts[fact])
+                or has_equal(tables.triples, owned, facts[fact])
+            ):
                 chosen[num] = fact
                 num += 1
                 left -= taken
@@ -183,7 +184,7 @@ def _room_of(tables: Tables, rules: Rules, window: int, entities: Array) -> Arra
     return room
 
 
-@inner
+@borrowing
 def tokens_of_reference(tables: Tables, window: int, reference: int) -> tuple[Number, Number]:
     """Return the tokens of the last word of a reference; none where it has no word."""
     words, span, this = tables.words, tables.references[reference], tables.windows[window]
@@ -200,7 +201,7 @@ def tokens_of_reference(tables: Tables, window: int, reference: int) -> tuple[Nu
     return np.int64(words[word].first_token), np.int64(words[word].end_token)
 
 
-@inner
+@borrowing
 def _is_here(tables: Tables, window: int, fact: int) -> bool:
     """Tell whether a fact is stated, or what its leaves spell is written, in the window's bytes."""
     place, this = tables.fact_places[fact], tables.windows[window]
@@ -210,14 +211,14 @@ def _is_here(tables: Tables, window: int, fact: int) -> bool:
     return is_stated or _is_written_in(tables, window, place.start, place.end)
 
 
-@inner
+@borrowing
 def _is_written_in(tables: Tables, window: int, start: int, end: int) -> bool:
     """Tell whether any of the bytes `start` .. `end` - 1 of its file is a window's; -1: no text."""
     this = tables.windows[window]
     return start >= 0 and start < this.end and end > this.start
 
 
-@inner
+@borrowing
 def has_equal(keys: Array, listed: Iterable[int], key: Array) -> bool:
     found = False
     for item in listed:

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from graph_builder.compiled import inner, kept
+from graph_builder.compiled import borrowing, inner, kept
 from graph_builder.hash_order import (
     NO_SALT,
     keep_last_of_equals,
@@ -73,7 +73,8 @@ def link_windows(tables: Tables, rules: Rules) -> Linked:
             num = _place_owned(tables, window, owned, free, keys, found, fact_counts)
             num = _place_facts(tables, window, facts, free, keys, found, num, fact_counts)
         if rules.has_local:
-            num = _place_local(tables, window, free, keys, found, num, triple_counts)
+            distinct = _distinct_triples(tables, window)
+            num = _place_local(tables, window, distinct, free, keys, found, num, triple_counts)
         first = bounds[window]
         bounds[window + 1] = first + num
         order = _order_of_leaves(tables, window, keys, found, num)
@@ -84,7 +85,7 @@ def link_windows(tables: Tables, rules: Rules) -> Linked:
     return Linked(bounds, triples[:num], places[:num], triple_counts, fact_counts)
 
 
-@inner
+@borrowing
 def _most_placed(tables: Tables, rules: Rules) -> tuple[Number, Number]:
     """Return how many triples and facts one window, and all, can hold at most."""
     most, total = np.int64(0), np.int64(0)
@@ -109,10 +110,11 @@ def _distinct_triples(tables: Tables, window: int) -> Array:
     return order[:num]
 
 
-@inner
+@borrowing
 def _place_local(
     tables: Tables,
     window: int,
+    distinct: Array,
     free: Array,
     keys: Array,
     found: Array,
@@ -124,7 +126,7 @@ def _place_local(
     First where its leaves lose less of the name that they spell. One that equals a fact is placed.
     """
     num_facts = num
-    for triple in _distinct_triples(tables, window):
+    for triple in distinct:
         key = tables.triples[triple]
         if has_equal(keys, range(num_facts), key):
             counts[PLACED, key.relation] += 1
@@ -143,7 +145,7 @@ def _place_local(
     return num
 
 
-@inner
+@borrowing
 def _outcome(tables: Tables, key: Any, is_reversed: bool) -> int:
     """Return what becomes of a triple where its leaves find a place."""
     loss = tables.names[key.head if is_reversed else key.tail].loss
@@ -152,7 +154,7 @@ def _outcome(tables: Tables, key: Any, is_reversed: bool) -> int:
     return SHORTENED if loss == 1 and is_reversed else CUT
 
 
-@inner
+@borrowing
 def _find_end(tables: Tables, window: int, triple: int, is_tail: bool, free: Array) -> Mention:
     """Return a root with room for the other end at the mentions of a triple's head or tail."""
     key, spans = tables.triples[triple], tables.triple_spans[triple]
@@ -163,7 +165,7 @@ def _find_end(tables: Tables, window: int, triple: int, is_tail: bool, free: Arr
     return _find(tables, window, key.head, spans.head_start, spans.head_end, room, free)
 
 
-@inner
+@borrowing
 def _hang(
     tables: Tables,
     key: Any,
@@ -189,7 +191,7 @@ def _hang(
 # Mentions
 
 
-@inner
+@borrowing
 def _find(
     tables: Tables, window: int, name: int, start: int, end: int, room: int, free: Array
 ) -> Mention:
@@ -229,7 +231,7 @@ def _find(
     return Mention(-1, 0, 0, outcome)
 
 
-@inner
+@borrowing
 def _is_written(tables: Tables, window: int, word: int, first_part: int, end_part: int) -> bool:
     """Tell whether a name stands at a word, with a dot and nothing else between its parts."""
     words, parts = tables.words, tables.parts
@@ -244,7 +246,7 @@ def _is_written(tables: Tables, window: int, word: int, first_part: int, end_par
     return True
 
 
-@inner
+@borrowing
 def _tokens_of(tables: Tables, window: int, start: int, end: int) -> tuple[int, int]:
     """Return the tokens of the file that overlap the bytes `start` .. `end` - 1."""
     tokens, this = tables.tokens, tables.windows[window]
@@ -261,7 +263,7 @@ def _tokens_of(tables: Tables, window: int, start: int, end: int) -> tuple[int, 
     return first, end_token
 
 
-@inner
+@borrowing
 def _try(windows: Array, window: int, first: int, end: int, room: int, free: Array) -> Mention:
     """Look for room at these tokens; they are no mention where they are not all in the window."""
     this = windows[window]
@@ -270,7 +272,7 @@ def _try(windows: Array, window: int, first: int, end: int, room: int, free: Arr
     return _try_roots(1 + this.num_name_tokens + first - this.first_token, end - first, room, free)
 
 
-@inner
+@borrowing
 def _try_roots(first_root: int, num_roots: int, room: int, free: Array) -> Mention:
     for root in range(first_root, first_root + num_roots):
         if free[root] >= room:
@@ -281,7 +283,7 @@ def _try_roots(first_root: int, num_roots: int, room: int, free: Array) -> Menti
 # Knowledge
 
 
-@inner
+@borrowing
 def _place_owned(
     tables: Tables,
     window: int,
@@ -305,7 +307,7 @@ def _place_owned(
     return num
 
 
-@inner
+@borrowing
 def _place_facts(
     tables: Tables,
     window: int,
@@ -331,7 +333,7 @@ def _place_facts(
     return num
 
 
-@inner
+@borrowing
 def _find_reference(tables: Tables, window: int, entity: int, room: int, free: Array) -> Mention:
     """Return the first root with room among the references to an entity."""
     this, outcome = tables.windows[window], NO_MENTION

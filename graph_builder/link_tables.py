@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from graph_builder.compiled import inner
+from graph_builder.compiled import borrowing
 
 Array = Any  # an array of one of these; inside compiled functions numba infers which
 Number = Any  # an integer there, of whichever width
@@ -98,6 +98,6 @@ class Rules(NamedTuple):
     has_knowledge: bool
 
 
-@inner
+@borrowing
 def num_leaves(tables: Tables, name: int) -> int:
     return tables.names[name].end_leaf - tables.names[name].first_leaf

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from graph_builder.compiled import inner, kept
+from graph_builder.compiled import borrowing, inner, kept
 from graph_builder.link_tables import Array, Number
 from graph_builder.word_table import (
     NO_WORD,
@@ -94,7 +94,7 @@ def encode_ascii(text: Array, merges: Merges, memory: Memory) -> Array:
     return found[:num].copy()
 
 
-@inner
+@borrowing
 def _word_end(text: Array, first: int, kinds: Array, has_contractions: bool) -> int:
     """Return one past the last character of the word that begins at `first`."""
     at = first
@@ -112,7 +112,7 @@ def _word_end(text: Array, first: int, kinds: Array, has_contractions: bool) -> 
     return end
 
 
-@inner
+@borrowing
 def _contraction(text: Array, at: int) -> int:
     """Return the length of the contraction at `at`; 0: there is none."""
     if at + 1 == text.size:
@@ -139,7 +139,7 @@ def _remember(text: Array, first: int, end: int, place: int, memory: Memory, ids
     memory.ids[start : start + ids.size] = ids
 
 
-@inner
+@borrowing
 def _merge(text: Array, first: int, end: int, merges: Merges, found: Array, num: int) -> int:
     """Write the tokens of one word to `found` from `num` on; return one past the last."""
     byte_ids, pairs, ranks = merges.byte_ids, merges.pairs, merges.ranks
@@ -158,7 +158,7 @@ def _merge(text: Array, first: int, end: int, merges: Merges, found: Array, num:
         last = _merge_pair(found, best_at, last, merges.merged[best_place])
 
 
-@inner
+@borrowing
 def _merge_pair(found: Array, first: int, last: int, merged: int) -> int:
     """Merge the pair at `first` wherever it is from there on; return one past the last token."""
     left, right = found[first], found[first + 1]
@@ -174,7 +174,7 @@ def _merge_pair(found: Array, first: int, last: int, merged: int) -> int:
     return to
 
 
-@inner
+@borrowing
 def _pair_place(pairs: Array, left: int, right: int) -> Number:
     """Return where a pair of tokens is, or a free place."""
     pair = _pair(left, right)
@@ -185,7 +185,7 @@ def _pair_place(pairs: Array, left: int, right: int) -> Number:
     return place
 
 
-@inner
+@borrowing
 def _pair(left: int, right: int) -> Number:
     return np.int64(left) << 32 | np.int64(right)
 

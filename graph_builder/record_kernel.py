@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from graph_builder.compiled import inner, kept
+from graph_builder.compiled import borrowing, inner, kept
 from graph_builder.link_kernel import Linked
 from graph_builder.link_tables import Array, Rules, Tables
 
@@ -98,7 +98,7 @@ def _empty_leaves(tables: Tables, linked: Linked) -> Leaves:
     )
 
 
-@inner
+@borrowing
 def _leaves_of(tables: Tables, linked: Linked, at: int) -> tuple[int, int]:
     """Return the leaves that spell what a placed triple says."""
     key = linked.triples[at]
@@ -106,7 +106,7 @@ def _leaves_of(tables: Tables, linked: Linked, at: int) -> tuple[int, int]:
     return name.first_leaf, name.end_leaf
 
 
-@inner
+@borrowing
 def _fill_roots(tables: Tables, window: int, roots: Roots, start_id: int, end_id: int) -> None:
     this, at = tables.windows[window], roots.bounds[window]
     roots.ids[at] = start_id
@@ -120,7 +120,7 @@ def _fill_roots(tables: Tables, window: int, roots: Roots, start_id: int, end_id
     roots.ids[at + 1] = end_id
 
 
-@inner
+@borrowing
 def _fill_leaves(tables: Tables, window: int, linked: Linked, leaves: Leaves) -> None:
     at, first_triple = leaves.bounds[window], linked.bounds[window]
     for triple in range(first_triple, linked.bounds[window + 1]):
@@ -135,7 +135,7 @@ def _fill_leaves(tables: Tables, window: int, linked: Linked, leaves: Leaves) ->
 # Names
 
 
-@inner
+@borrowing
 def _list_texts(tables: Tables, window: int, known: Known) -> int:
     """Give the texts of a window ids from 1, in the order of its roots; return their number."""
     this, num = tables.windows[window], 0
@@ -150,7 +150,7 @@ def _list_texts(tables: Tables, window: int, known: Known) -> int:
     return num
 
 
-@inner
+@borrowing
 def _list(known: Known, window: int, text: int, num: int) -> int:
     if known.windows[text] == window:
         return num
@@ -172,7 +172,7 @@ def _join_root_names(tables: Tables, window: int, known: Known, num_listed: int)
             _join(known, window, texts, num_listed)
 
 
-@inner
+@borrowing
 def _join_leaf_names(
     tables: Tables, window: int, linked: Linked, known: Known, num_listed: int
 ) -> None:
@@ -185,7 +185,7 @@ def _join_leaf_names(
                 _join(known, window, texts, num_listed)
 
 
-@inner
+@borrowing
 def _join(known: Known, window: int, texts: Array, num_listed: int) -> None:
     lowest = num_listed + 1
     for text in texts:
@@ -199,7 +199,7 @@ def _join(known: Known, window: int, texts: Array, num_listed: int) -> None:
                     known.ids[known.listed[at]] = lowest
 
 
-@inner
+@borrowing
 def _name_roots(tables: Tables, window: int, known: Known, roots: Roots) -> None:
     this, at = tables.windows[window], roots.bounds[window]
     for _ in range(this.num_name_tokens):
@@ -211,7 +211,7 @@ def _name_roots(tables: Tables, window: int, known: Known, roots: Roots) -> None
             roots.names[at] = known.ids[tables.words[token.first_word].text]
 
 
-@inner
+@borrowing
 def _name_leaves(tables: Tables, window: int, linked: Linked, known: Known, leaves: Leaves) -> None:
     """Name each leaf after the first of its words that the window has."""
     at = leaves.bounds[window]

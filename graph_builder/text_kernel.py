@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from graph_builder.compiled import inner, kept
+from graph_builder.compiled import borrowing, kept
 from graph_builder.link_tables import Array, Number
 
 _LEAD = 0xC0  # the first byte of a character outside ASCII is this or more, others are less
@@ -34,7 +34,7 @@ def spans_of_words(utf8: Array, is_ascii_word: Array, others: Array) -> tuple[Ar
     return starts[:num].copy(), ends[:num].copy()
 
 
-@inner
+@borrowing
 def _code_point(utf8: Array, at: int) -> Number:
     """Return the code point of the character, outside ASCII, that begins at a byte."""
     lead = np.int64(utf8[at])
@@ -45,7 +45,7 @@ def _code_point(utf8: Array, at: int) -> Number:
     return code_point
 
 
-@inner
+@borrowing
 def _is_listed(code_points: Array, code_point: int) -> bool:
     at = np.searchsorted(code_points, code_point)
     return at < code_points.size and code_points[at] == code_point

@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from graph_builder.compiled import inner
+from graph_builder.compiled import borrowing, inner
 from graph_builder.link_tables import Array, Number
 
 NO_WORD: Final = -1
@@ -33,7 +33,7 @@ def empty_table(num_places: int, num_bytes: int) -> WordTable:
     )
 
 
-@inner
+@borrowing
 def find_place(
     text: Array, first: int, end: int, places: Array, bounds: Array, data: Array
 ) -> Number:
@@ -56,14 +56,14 @@ def find_place(
         place = (place + 1) & last_place
 
 
-@inner
+@borrowing
 def has_room(table: WordTable, num_bytes: int) -> bool:
     """Tell whether the table takes one more word of that length."""
     word = table.num_words[0]
     return word + 1 < table.bounds.size and table.bounds[word] + num_bytes <= table.data.size
 
 
-@inner
+@borrowing
 def add_word(text: Array, first: int, end: int, place: int, table: WordTable) -> None:
     """List a word that is new at its place; the table has room for it."""
     word = table.num_words[0]
