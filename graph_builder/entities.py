@@ -45,8 +45,7 @@ class Reference(NamedTuple):
     entity: str  # qualified name of the entity it leads to
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """One settled fact of the repository graph, with one place that states it."""
 
     head: str  # simple or dotted names, as the triple says them

@@ -104,19 +104,22 @@ def _fact_tables(
         end_fact=bounds[1:],
         hash=[zlib.crc32(entity.encode()) for entity in entities],
     )
+    heads, relations, tails, paths, sites, starts, ends, _, are_reversed = (
+        zip(*facts, strict=True) if facts else [()] * 9
+    )
     keys = columns(
         KEY,
-        head=[names[fact.head] for fact in facts],
-        relation=[fact.relation for fact in facts],
-        tail=[names[fact.tail] for fact in facts],
+        head=[names[head] for head in heads],
+        relation=relations,
+        tail=[names[tail] for tail in tails],
     )
     places = columns(
         FACT,
-        file=[at.get(fact.path, -1) for fact in facts],
-        site=[fact.site for fact in facts],
-        start=[fact.start for fact in facts],
-        end=[fact.end for fact in facts],
-        is_reversed=[fact.is_reversed for fact in facts],
+        file=[at.get(path, -1) for path in paths],
+        site=sites,
+        start=starts,
+        end=ends,
+        is_reversed=are_reversed,
         entity=np.repeat(np.arange(len(entities)), np.diff(bounds)),
     )
     return entity_table, keys, places

@@ -7,10 +7,11 @@ and facts of a window, and by `graph_export.py` for the whole graph.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial
 from operator import itemgetter
+from typing import NamedTuple
 
-from graph_builder.argument_binding import passed_to
+from graph_builder.argument_binding import Slots, passed_to, slots_of
 from graph_builder.entities import (
     NO_SPAN,
     CallSite,
@@ -30,6 +31,13 @@ from graph_builder.stdlib_names import stdlib_names
 # site, relation, spans, names: no two triples of a file agree in all of them.
 RECEIVERS = INSTANCE_RECEIVER + CLASS_RECEIVER
 _IN_ORDER = itemgetter(7, 1, 3, 5, 4, 6, 0, 2)
+
+
+class Callee(NamedTuple):
+    """A function of the repository as one kind of call reaches it."""
+
+    function: Entity
+    slots: Slots
 
 
 class Repository:
@@ -67,16 +75,22 @@ class Repository:
         at = self._at[path]
         found = list(self.files[at].triples)
         relations: dict[tuple[str, str], tuple[int, bool]] = {}
+        callees: dict[str, Callee | None] = {}  # by target
+        stated: list[tuple] = []
         for call in self.files[at].calls:
             head, head_start, head_end, callee, start, end, target, arguments = call
-            entity = self._resolver.resolve(at, target)
             known = relations.get((target, callee))
             if known is None:
+                entity = self._resolver.resolve(at, target)
                 known = relations[target, callee] = self._relation(call, entity)
             span = head_start, head_end, start, end, start
-            found.append(Triple(head, known[0], callee, *span, known[1]))
-            if arguments and entity is not None:
-                found.extend(triple for triple, _ in self._passed(at, call, entity))
+            stated.append((head, known[0], callee, *span, known[1]))
+            if arguments and target not in callees:
+                callees[target] = self._callee(at, target)
+            called = callees[target] if arguments else None
+            if called is not None:
+                found.extend(_flows(at, call, called))
+        found += map(partial(tuple.__new__, Triple), stated)
         found.sort(key=_IN_ORDER)
         return found
 
@@ -112,30 +126,25 @@ class Repository:
         """Yield each flow from an argument to a parameter, and the function that has it."""
         at = self._at[path]
         for call in self.files[at].calls:
-            entity = self._resolver.resolve(at, call.target) if call.arguments else None
-            if entity is not None:
-                yield from self._passed(at, call, entity)
+            called = self._callee(at, call.target) if call.arguments else None
+            if called is not None:
+                yield from ((flow, called.function) for flow in _flows(at, call, called))
 
-    def _passed(self, at: int, call: CallSite, entity: Entity) -> Iterator[tuple[Triple, Entity]]:
-        """Yield a flow from each argument to the parameter that it binds to, and its function."""
-        function = self._called_function(entity)
-        if function is None:
-            return
+    def _callee(self, at: int, target: str) -> Callee | None:
+        """Return what the arguments of a call in file `at` bind to, if that is known."""
+        entity = self._resolver.resolve(at, target)
+        function = None if entity is None else self._called_function(entity)
+        if entity is None or function is None:
+            return None
         signature = self._resolver.files[function.file].signatures.get(function.definition)
         if signature is None or signature.is_property:
-            return
+            return None
         is_made = entity.kind == EntityKind.CLASS
-        on_receiver = call.target[1] in RECEIVERS and call.target.count(".") == 1
+        on_receiver = target[1] in RECEIVERS and target.count(".") == 1
         if signature.is_method and not (is_made or on_receiver):
-            return
-        is_bound = is_made or call.target[1] == INSTANCE_RECEIVER or signature.is_class_method
-        for argument, parameter in passed_to(call.arguments, signature, is_bound):
-            if argument.name != parameter.name:
-                is_here = function.file == at
-                tail = (parameter.start, parameter.end) if is_here else (NO_SPAN, NO_SPAN)
-                head = argument.start, argument.end
-                flow = (argument.name, FLOWS_TO, parameter.name, *head, *tail, argument.start)
-                yield Triple(*flow), function
+            return None
+        is_bound = is_made or target[1] == INSTANCE_RECEIVER or signature.is_class_method
+        return Callee(function, slots_of(signature, is_bound))
 
     def _called_function(self, entity: Entity) -> Entity | None:
         """Return the function that a call of `entity` runs: for a class its `__init__`."""
@@ -152,7 +161,7 @@ class Repository:
         at = self._at[path]
         known: dict[tuple[str, str, bool], tuple[int, str] | None] = {}
         classes: dict[str, list[str]] = {}  # by the target of their receiver
-        found: list[Reference] = []
+        found: list[tuple[int, int, str]] = []
         for start, end, name, target in self.files[at].uses:
             is_spread = end - start != len(name.encode())
             key = name, target, is_spread
@@ -160,15 +169,15 @@ class Repository:
                 known[key] = self._led_to(at, name, target, is_spread)
             led_to = known[key]
             if led_to is not None:
-                found.append(Reference(start, end - led_to[0], led_to[1]))
+                found.append((start, end - led_to[0], led_to[1]))
             if target[:1] == ":" and target[1] in RECEIVERS:
                 end_of_receiver = start + len(name.partition(".")[0].encode())
                 receiver = target.partition(".")[0]
                 if receiver not in classes:
                     classes[receiver] = self._receiver_classes(at, receiver)
-                found += (Reference(start, end_of_receiver, each) for each in classes[receiver])
+                found += [(start, end_of_receiver, each) for each in classes[receiver]]
         found.sort()
-        return found
+        return list(map(partial(tuple.__new__, Reference), found))
 
     def _receiver_classes(self, at: int, receiver: str) -> list[str]:
         """Return the class of the receiver with that target, and its bases here."""
@@ -209,25 +218,11 @@ class Repository:
         found: dict[tuple[str, int, str, bool], Fact] = {}
         for at, definition in self._places.get(entity, ()):
             facts = self.files[at]
-            for statement in self._stated(at).get(definition, ()):
-                triple = facts.triples[statement.triple]
-                start, end = (
-                    (triple.head_start, triple.head_end)
-                    if statement.is_reversed
-                    else (triple.tail_start, triple.tail_end)
-                )
-                fact = Fact(
-                    triple.head,
-                    triple.relation,
-                    triple.tail,
-                    facts.path,
-                    triple.site,
-                    start,
-                    end,
-                    entity,
-                    statement.is_reversed,
-                )
-                key = fact.head, fact.relation, fact.tail, fact.is_reversed
+            for _, triple, is_reversed in self._stated(at).get(definition, ()):
+                head, relation, tail, *spans, site, _ = facts.triples[triple]
+                start, end = spans[:2] if is_reversed else spans[2:]
+                key = head, relation, tail, is_reversed
+                fact = Fact(head, relation, tail, facts.path, site, start, end, entity, is_reversed)
                 found.setdefault(key, fact)
         return list(found.values())
 
@@ -249,3 +244,13 @@ class Repository:
                 by_definition[statement.definition].append(statement)
             self._statements[at] = by_definition
         return self._statements[at]
+
+
+def _flows(at: int, call: CallSite, called: Callee) -> Iterator[Triple]:
+    """Yield a flow from each argument of a call in file `at` to the parameter that it binds to."""
+    is_here = called.function.file == at
+    for argument, parameter in passed_to(call.arguments, called.slots):
+        if argument.name != parameter.name:
+            tail = (parameter.start, parameter.end) if is_here else (NO_SPAN, NO_SPAN)
+            head = argument.start, argument.end
+            yield Triple(argument.name, FLOWS_TO, parameter.name, *head, *tail, argument.start)

@@ -5,7 +5,7 @@ import inspect
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graph_builder.argument_binding import passed_to
+from graph_builder.argument_binding import passed_to, slots_of
 from graph_builder.entities import Argument, Parameter, Signature
 
 KINDS = {
@@ -64,8 +64,8 @@ def test_arguments_bind_as_in_python(
     ]
     known = Signature(0, (*receiver, *parameters), is_method, False, False)
     arguments = [Argument(slot, "v", 0, 0) for slot in [*range(positional), *keywords]]
-    found = {(each.slot, to.name) for each, to in passed_to(arguments, known, is_bound=is_method)}
+    found = {(each.slot, to.name) for each, to in passed_to(arguments, slots_of(known, is_method))}
     if expected is not None:
         assert found == expected
-    unbound = passed_to([Argument(0, "v", 0, 0)], known, is_bound=False)
+    unbound = passed_to([Argument(0, "v", 0, 0)], slots_of(known, is_bound=False))
     assert not is_method or list(unbound) == []
