@@ -16,7 +16,7 @@ from graph_builder.extract_names import (
     written,
 )
 from graph_builder.extract_syntax import kinds
-from graph_builder.extract_walk import NameUse, PendingCall, Uses, Walk
+from graph_builder.extract_walk import NameUse, Uses, Walk
 
 SPREAD: Final = -1  # slot of `*xs`
 UNKNOWN_SLOT: Final = -2  # a position after `*xs`
@@ -160,12 +160,10 @@ def visit_call(walk: Walk, node: Node, scope: Scope, uses: Uses) -> None:
     if target is not None:
         callee = walk.definitions[int(target[2:])][1]
         span = function.start_byte, function.end_byte
-        walk.calls.append(PendingCall(scope, callee, *span, True, passed, target))
+        walk.calls.append((scope, callee, *span, True, passed, target))
     elif name is not None:
         is_type_of = name.name == "type" and _is_single(arguments)
-        walk.calls.append(
-            PendingCall(scope, *name[:3], name.base is None, passed, "" if is_type_of else None)
-        )
+        walk.calls.append((scope, *name[:3], name.base is None, passed, "" if is_type_of else None))
 
 
 def _called_receiver(name: Written, scope: Scope) -> str | None:

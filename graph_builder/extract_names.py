@@ -1,5 +1,6 @@
 """Names as they are written: identifiers, dotted names, and the attribute part of the rest."""
 
+from functools import partial
 from typing import Final, NamedTuple
 
 from tree_sitter import Node
@@ -24,6 +25,9 @@ class Written(NamedTuple):
     start: int
     end: int
     base: Node | None  # what the attributes follow, if that is not a name
+
+
+_as_written: Final = partial(tuple.__new__, Written)  # in a third of the time of Written(...)
 
 
 def elements(node: Node) -> list[Node]:
@@ -56,14 +60,14 @@ def written(walk: Walk, node: Node) -> Written | None:
     """Read `node` as a dotted name or attribute part; None: it is neither."""
     kind = node.kind_id
     if kind not in ATTRIBUTES:
-        return Written(*walk.span(node), None) if kind in IDENTIFIERS else None
+        return _as_written((*walk.span(node), None)) if kind in IDENTIFIERS else None
     start, end = node.start_byte, node.end_byte
     name = walk.slice(start, end)
     is_dotted = walk.is_dotted.get(name)
     if is_dotted is None:
         is_dotted = bool(DOTTED(name)) and name.partition(".")[0] not in CONSTANTS
         walk.is_dotted[name] = is_dotted
-    return Written(name, start, end, None) if is_dotted else _unwound(walk, node)
+    return _as_written((name, start, end, None)) if is_dotted else _unwound(walk, node)
 
 
 def _unwound(walk: Walk, node: Node) -> Written:

@@ -10,13 +10,14 @@ from graph_builder.entities import (
     Definition,
     FileFacts,
     Signature,
+    Statement,
     Triple,
     Use,
 )
 from graph_builder.extract_bindings import VALUES, Bound, Scope, Span, join
 from graph_builder.extract_calls import BUILTIN_TYPES, UNKNOWN_SLOT, is_capwords
 from graph_builder.extract_targets import OPAQUE_CLASS
-from graph_builder.extract_walk import NameUse, PendingCall, Walk
+from graph_builder.extract_walk import NameUse, Walk
 from graph_builder.relations import CALLS, FLOWS_TO, INSTANTIATES
 
 STARS: Final = "*:"  # targets that a star import may provide
@@ -32,8 +33,8 @@ def settle(walk: Walk, path: str, num_syntax_errors: int) -> FileFacts:
         definitions=tuple(map(Definition._make, walk.definitions)),
         num_syntax_errors=num_syntax_errors,
         triples=tuple(map(partial(tuple.__new__, Triple), walk.triples)),
-        statements=tuple(walk.statements),
-        calls=tuple(calls),
+        statements=tuple(map(partial(tuple.__new__, Statement), walk.statements)),
+        calls=tuple(map(partial(tuple.__new__, CallSite), calls)),
         uses=tuple(_settle_uses(walk)),
         signatures=tuple(map(Signature._make, walk.signatures)),
         bases=tuple(
@@ -77,9 +78,9 @@ def _find_target(walk: Walk, scope: Scope, name: str) -> str | None:
     return join(prefix, path)
 
 
-def _settle_calls(walk: Walk) -> list[CallSite]:
-    """Return the calls that other files may have a say in; state the rest."""
-    sites: list[CallSite] = []
+def _settle_calls(walk: Walk) -> list[tuple]:
+    """Return the calls that other files may have a say in, as in CallSite; state the rest."""
+    sites: list[tuple] = []
     for call in walk.calls:
         scope, name, start, end, is_full, passed, target = call
         if target is None and is_full:
@@ -87,24 +88,24 @@ def _settle_calls(walk: Walk) -> list[CallSite]:
         head = scope.head
         if target:
             arguments = _arguments(walk, passed) if passed else ()
-            sites.append(CallSite(*head, name, start, end, target, arguments))
+            sites.append((*head, name, start, end, target, arguments))
         else:
-            relation, is_guess = _local_relation(call)
+            relation, is_guess = _local_relation(scope, name, is_full, target)
             row = (head[0], relation, name, head[1], head[2], start, end, start, is_guess)
             walk.triples.append(row)
     return sites
 
 
-def _local_relation(call: PendingCall) -> tuple[int, bool]:
+def _local_relation(scope: Scope, name: str, is_full: bool, target: str | None) -> tuple[int, bool]:
     """Return the relation of a call that no other file has a say in, and if it is a guess."""
-    if call.target == "":
+    if target == "":
         return CALLS, False
-    if call.is_full and "." not in call.name:
-        if call.scope.settled(call.name) is not None:
+    if is_full and "." not in name:
+        if scope.settled(name) is not None:
             return CALLS, False
-        if call.name in BUILTIN_TYPES:
+        if name in BUILTIN_TYPES:
             return INSTANTIATES, False
-    is_class = is_capwords(call.name)
+    is_class = is_capwords(name)
     return (INSTANTIATES if is_class else CALLS), is_class
 
 

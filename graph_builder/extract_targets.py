@@ -11,7 +11,7 @@ from tree_sitter import Node
 from graph_builder.extract_bindings import UNDECLARED, Bound, Scope, ScopeKind, Span
 from graph_builder.extract_names import elements, note_classes, root_name, unwrap, written
 from graph_builder.extract_types import annotate
-from graph_builder.extract_walk import NameUse, PendingCall, Uses, Walk
+from graph_builder.extract_walk import NameUse, Uses, Walk
 from graph_builder.relations import DECLARES, HAS_FIELD, HAS_TYPE
 
 SEQUENCES: Final = frozenset(
@@ -373,5 +373,5 @@ def _visit_type_call(walk: Walk, node: Node, left: Node, scope: Scope) -> None:
         arguments = arguments.children[0]
     is_type_of = arguments.type == "parenthesized_expression"
     walk.use(scope, span, None)
-    walk.calls.append(PendingCall(scope, *span, True, [], "" if is_type_of else None))
+    walk.calls.append((scope, *span, True, [], "" if is_type_of else None))
     walk.visit(left, scope, None)

@@ -7,11 +7,10 @@ to, and the list that collects the names used in a source expression (None: nobo
 import re
 from collections.abc import Callable, Mapping
 from sys import intern
-from typing import Final, NamedTuple
+from typing import Final
 
 from tree_sitter import Node
 
-from graph_builder.entities import Statement
 from graph_builder.extract_bindings import Scope, ScopeKind, Span
 
 DOTTED: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*").fullmatch
@@ -28,16 +27,11 @@ def descend(walk: "Walk", node: Node, scope: Scope, uses: Uses) -> None:
     walk.visit_children(node, scope, uses)
 
 
-class PendingCall(NamedTuple):
-    """A call before the names of its file are settled."""
-
-    scope: Scope
-    name: str
-    start: int
-    end: int
-    is_full: bool  # False: the attribute part of something that is not a name
-    arguments: list[tuple[int | str, NameUse]]
-    target: str | None  # known already, or to be settled from the name
+# A call before the names of its file are settled: its scope, the name as printed, first and
+# one-past-last byte, whether that is all of the callee (not the attribute part of something that is
+# not a name), the arguments that may be passed on with their slots, and the target: known already
+# ("": nowhere in a repository), or to be settled from the name (None).
+PendingCall = tuple[Scope, str, int, int, bool, list[tuple[int | str, NameUse]], str | None]
 
 
 class Walk:
@@ -54,7 +48,7 @@ class Walk:
         self.root = Scope(ScopeKind.MODULE, None, (module, -1, -1), -1)
         self.scopes = [self.root]
         self.triples: list[tuple] = []
-        self.statements: list[Statement] = []
+        self.statements: list[tuple[int, int, bool]] = []  # as in Statement
         self.definitions: list[tuple] = []
         self.signatures: list[tuple] = []
         self.bases: list[tuple[int, NameUse]] = []
@@ -126,14 +120,14 @@ class Walk:
         if not (head[0] and tail[0]):
             return
         if definition is not None:
-            self.statements.append(Statement(definition, len(self.triples), is_reversed))
+            self.statements.append((definition, len(self.triples), is_reversed))
         self.triples.append(
             (head[0], relation, tail[0], head[1], head[2], tail[1], tail[2], site, False)
         )
 
     def restate(self, definition: int) -> None:
         """Note that the last triple, just stated, is about `definition` too, as its head."""
-        self.statements.append(Statement(definition, len(self.triples) - 1, False))
+        self.statements.append((definition, len(self.triples) - 1, False))
 
     def use(self, scope: Scope, span: Span, uses: Uses) -> None:
         """Note a use of a name, also for whoever collects the names of an expression."""
