@@ -38,10 +38,11 @@ def pairs(train_windows: WindowTable, tokenizer: Tokenizer) -> FunctionPairs:
 
 def slow_code_states(
     tiny_model: GraphMERTModel, pair: FunctionPair, train_windows: WindowTable
-) -> torch.Tensor:
-    """Return the states of a function's tokens from whole windows of 1,024 positions."""
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the states of a function's tokens, and those of its leaves, from whole windows of
+    1,024 positions."""
     layout = tiny_model.config.layout
-    states = []
+    own, leaves = [], []
     for index, cut in zip(pair.windows, pair.cuts, strict=True):
         batch = train_windows.batch([index])
         kept = [root for root in range(len(batch.root_ids)) if root not in cut]
@@ -52,6 +53,7 @@ def slow_code_states(
         graph, relations, starts, lengths = (slots.clone() for _ in range(4))
         is_knowledge = torch.zeros_like(slots, dtype=torch.bool)
         ids[0, : len(kept)], attention[0, : len(kept)] = batch.root_ids[kept], 1
+        places = []
         for leaf in range(len(batch.leaf_ids)):
             triple, root = int(batch.leaf_triples[leaf]), int(batch.leaf_roots[leaf])
             start = int(batch.triple_head_starts[triple])
@@ -61,6 +63,7 @@ def slow_code_states(
                 continue
             slot = int(batch.leaf_slots[leaf])
             place = int(layout.leaf_position(new[root], slot))
+            places.append(place)
             ids[0, place], types[0, place] = batch.leaf_ids[leaf], 1
             attention[0, place], graph[0, new[root], slot] = 1, place
             relations[0, new[root], slot] = batch.triple_relations[triple]
@@ -76,8 +79,9 @@ def slow_code_states(
             head_lengths=lengths,
             is_knowledge=is_knowledge,
         ).last_hidden_state
-        states += [hidden[0, new[root]] for root in kept if batch.root_bytes[root] > 0]
-    return torch.stack(states)
+        own += [hidden[0, new[root]] for root in kept if batch.root_bytes[root] > 0]
+        leaves += list(hidden[0, places])
+    return torch.stack(own), torch.stack(leaves)
 
 
 def test_a_function_s_states_are_those_of_its_cut_windows(
@@ -88,8 +92,11 @@ def test_a_function_s_states_are_those_of_its_cut_windows(
     with torch.no_grad():
         codes = code_states(tiny_model, chosen, train_windows)
         expected = [slow_code_states(tiny_model, pair, train_windows) for pair in chosen]
-    for found, states in zip(codes.states.split(codes.lengths.tolist()), expected, strict=True):
-        torch.testing.assert_close(found, states, rtol=0, atol=1e-5)
+    lengths = codes.lengths.tolist()
+    found = zip(codes.states.split(lengths), codes.is_leaf.split(lengths), strict=True)
+    for (states, is_leaf), (own, leaves) in zip(found, expected, strict=True):
+        torch.testing.assert_close(states[~is_leaf], own, rtol=0, atol=1e-5)
+        torch.testing.assert_close(states[is_leaf], leaves, rtol=0, atol=1e-5)
 
 
 def test_leaves_change_the_code_s_states_and_not_the_query_s(
@@ -111,20 +118,30 @@ def test_leaves_change_the_code_s_states_and_not_the_query_s(
     ]
 
 
-def test_similarities_are_those_of_one_text_at_a_time() -> None:
+def test_a_mean_is_of_a_text_s_own_tokens_and_an_interaction_with_its_leaves_too() -> None:
     generator = torch.Generator().manual_seed(0)
     texts = [
         [torch.randn(length, 6, generator=generator) for length in lengths]
         for lengths in ([3, 1, 4], [5, 2])
     ]
+    of_leaves = [
+        [[False] * 3, [False], [False] * 4],
+        [[False, False, True, False, True], [False] * 2],
+    ]
     means, highest = torch.zeros(3, 2), torch.zeros(3, 2)
     for row, query in enumerate(texts[0]):
         for column, code in enumerate(texts[1]):
-            means[row, column] = torch.cosine_similarity(query.mean(0), code.mean(0), dim=0)
+            own = code[~torch.tensor(of_leaves[1][column])]
+            means[row, column] = torch.cosine_similarity(query.mean(0), own.mean(0), dim=0)
             cosines = torch.cosine_similarity(query[:, None], code[None], dim=2)
             highest[row, column] = sum(max(row.tolist()) for row in cosines) / len(query)
     queries, codes = (
-        TextStates(torch.cat(each), torch.tensor([len(text) for text in each])) for each in texts
+        TextStates(
+            torch.cat(each),
+            torch.tensor([len(text) for text in each]),
+            torch.cat([torch.tensor(flags) for flags in own_flags]),
+        )
+        for each, own_flags in zip(texts, of_leaves, strict=True)
     )
     torch.testing.assert_close(cosine_of_means(queries, codes), means)
     torch.testing.assert_close(late_interaction(queries, codes), highest)
