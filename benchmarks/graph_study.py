@@ -48,8 +48,7 @@ HELD_OUT = SPLITS[1:]  # all but train
 FORK = multiprocessing.get_context("fork")  # children share the data that their parent has read
 START_S = 25.0  # of a run: imports on the card, compilation
 UPDATE_OVERHEAD_S = 0.05  # below this no update is queued, see train_throughput.py
-TUNED_TASKS = 4  # code search counts twice: it reads two texts
-TUNE_UPDATE_S = 0.08
+SEARCH_UPDATE_S, TUNE_UPDATE_S = 0.16, 0.08  # code search reads two texts
 ASK_S = 25.0  # all questions of two splits
 
 
@@ -61,7 +60,8 @@ class Job:
 
     def predicted_s(self, windows_per_s: float) -> float:
         """Return about how long the job takes on a card that it has to itself."""
-        tuning_s = TUNED_TASKS * self.settings.tune_updates * TUNE_UPDATE_S
+        num_updates = self.settings.misuse_updates + self.settings.tail_updates
+        tuning_s = self.settings.search_updates * SEARCH_UPDATE_S + num_updates * TUNE_UPDATE_S
         return self.first_answer_s(windows_per_s) + tuning_s
 
     def first_answer_s(self, windows_per_s: float) -> float:
@@ -292,8 +292,7 @@ def planned_jobs(
     main = named if named else list(MAIN)
     jobs = [Job(variant, seed, settings) for seed in range(options.num_seeds) for variant in main]
     if not named and options.short_updates:
-        changed = {"num_updates": options.short_updates, "tune_updates": 0}
-        short = StudySettings(**asdict(settings) | changed)
+        short = replace(settings, num_updates=options.short_updates).untuned
         jobs += [Job(variant, 0, short) for variant in (*MAIN, *OTHERS)]
     return [job for job in jobs if not done.get(job.key(data), set()) >= set(options.splits)]
 

@@ -120,7 +120,9 @@ def ablation(
         learning_rate=learning_rate,
         base_updates=base_updates,
         num_questions=num_questions,
-        tune_updates=tune_updates,
+        search_updates=tune_updates,
+        misuse_updates=tune_updates,
+        tail_updates=tune_updates,
     )
     digest = open_dataset(data_path).digest
     folder = runs_dir / f"ablation-{str(runtime.flow_run.id)[:8]}"

@@ -57,6 +57,7 @@ FIGURES: Final = (
     Figure("rare masked tokens: loss (nats)", "rare_token_loss", unit=1.0, digits=4),
     Figure("names completed", "names/accuracy"),
     Figure("names that only knowledge shows", "names/rare_accuracy"),
+    Figure("misuse: place told, or that nothing is swapped", "misuse/place_accuracy"),
     Figure("misuse: sound code left alone", "misuse/sound_accuracy"),
     Figure("misuse: located", "misuse/location_accuracy"),
     Figure("misuse: repaired", "misuse/repair_accuracy"),

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from graphmert.study.comparison import FIGURES, Cell, Figure, Table, compare
 from graphmert.study.outcome import Outcome, SplitOutcome, Sums
+from graphmert.study.settings import TUNE_UPDATES
 from graphmert.study.variants import NO_HGAT, NO_LEAVES, SHUFFLED, VARIANTS
 
 # What every variant is held to: the first three by its graph, the others by learning anything.
@@ -31,7 +32,7 @@ class Group(NamedTuple):
     @property
     def before_tuning(self) -> "Group":
         """The group of runs whose fine-tunes were left out or cut off."""
-        settings = json.dumps(self.values | {"tune_updates": 0}, sort_keys=True)
+        settings = json.dumps(self.values | dict.fromkeys(TUNE_UPDATES, 0), sort_keys=True)
         return Group(self.data_set, settings)
 
     @property

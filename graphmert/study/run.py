@@ -88,24 +88,23 @@ def run_variant(
         variant=variant.name,
         seed=seed,
         data_set=data.digest,
-        settings=dataclasses.asdict(replace(settings, tune_updates=0)),
+        settings=dataclasses.asdict(settings.untuned),
         losses=losses,
         seconds={"training": trained_s, "all": time.perf_counter() - start},
         splits=split_outcomes(reports),
         made_with=settings.made_with(data, variant),
     )
     yield outcome
-    if settings.tune_updates:
-        tuned_tasks = _tuned_tasks(model, data, tasks, variant, views, settings, seed)
-        for num_done, (task, ask) in enumerate(tuned_tasks.items(), 1):
-            for split, report in ask().items():
-                reports[split].tasks[task] = report
-            yield replace(
-                outcome,
-                settings=dataclasses.asdict(settings),
-                seconds={"training": trained_s, "all": time.perf_counter() - start},
-                splits=split_outcomes(reports, is_whole=num_done == len(tuned_tasks)),
-            )
+    tuned_tasks = _tuned_tasks(model, data, tasks, variant, views, settings, seed)
+    for num_done, (task, ask) in enumerate(tuned_tasks.items(), 1):
+        for split, report in ask().items():
+            reports[split].tasks[task] = report
+        yield replace(
+            outcome,
+            settings=dataclasses.asdict(settings),
+            seconds={"training": trained_s, "all": time.perf_counter() - start},
+            splits=split_outcomes(reports, is_whole=num_done == len(tuned_tasks)),
+        )
 
 
 def asked_as_it_is(
@@ -160,12 +159,13 @@ def _tuned_tasks(
     seed: int,
 ) -> dict[str, Callable[[], dict[str, TaskReport]]]:
     """Return the tasks that a copy of the model is tuned for; each gives a report by split."""
-    tuning, masks = settings.tuning(seed), settings.masks(data)
+    masks = settings.masks(data)
 
     def on_each(ask: Callable[[SplitTasks, WindowTable], TaskReport]) -> dict[str, TaskReport]:
         return {split: ask(own, views.held_out[split]) for split, own in tasks.held_out.items()}
 
     def search() -> dict[str, TaskReport]:
+        tuning = settings.tuning(settings.search_updates, seed)
         searcher = tune_search(model, tasks.train_pairs, views.train, data.tokenizer, tuning)
         return on_each(
             lambda own, table: score_search(
@@ -174,16 +174,24 @@ def _tuned_tasks(
         )
 
     def misuse() -> dict[str, TaskReport]:
+        tuning = settings.tuning(settings.misuse_updates, seed)
         probe = tune_misuse(model, tasks.train_misuse, views.train, tuning)
         return on_each(lambda own, table: score_misuse(probe, own.misuse, table))
 
     def tails() -> dict[str, TaskReport]:
         # The same questions of the same leaves for all: what differs is what came before.
+        tuning = settings.tuning(settings.tail_updates, seed)
         speller = tune_on_leaves(model, data.train.to(model.device), masks, tuning)
         return on_each(lambda own, _: score_tails(speller, own.tails, masks))
 
-    found: dict[str, Callable[[], dict[str, TaskReport]]] = {"search": search, "misuse": misuse}
-    return found if variant.are_facts_text else found | {"tails": tails}
+    found: dict[str, Callable[[], dict[str, TaskReport]]] = {}
+    if settings.search_updates:
+        found["search"] = search
+    if settings.misuse_updates:
+        found["misuse"] = misuse
+    if settings.tail_updates and not variant.are_facts_text:
+        found["tails"] = tails
+    return found
 
 
 def _evaluation_masks(masks: MaskSettings, variant: Variant) -> MaskSettings:

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from graph_builder.errors import UserError
 from graphmert.data.dataset import mask_token_id
@@ -13,6 +13,8 @@ from graphmert.study.data import StudyData
 from graphmert.study.variants import Variant
 from graphmert.training.masking import MaskSettings
 from graphmert.training.settings import TrainSettings, check_positive
+
+TUNE_UPDATES: Final = ("search_updates", "misuse_updates", "tail_updates")
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,10 @@ class StudySettings:
     base_updates: int = 0  # of code alone, which all variants of a seed go on from
     base_learning_rate: float = 1e-3  # highest, of these
     num_questions: int = 2000  # of each task and split
-    num_examples: int = 17_500  # that the tasks with a fine-tune draw from the train split
-    tune_updates: int = 300  # 0: no task that needs a fine-tune is asked
+    num_examples: int = 35_000  # that the tasks with a fine-tune draw from the train split
+    search_updates: int = 400  # of each fine-tune; 0: what needs it is not asked
+    misuse_updates: int = 600
+    tail_updates: int = 100  # few: what is asked for is what training gave, not what this one does
     tune_batch_size: int = 96
     tune_learning_rate: float = 3e-4
 
@@ -38,7 +42,7 @@ class StudySettings:
         TrainSettings(**self._of_training)  # which refuses what does not fit
         if self.preset not in PRESETS:
             raise UserError(f"--preset {self.preset!r}: choose one of {', '.join(PRESETS)}")
-        for name in ("tune_updates", "base_updates"):
+        for name in (*TUNE_UPDATES, "base_updates"):
             if getattr(self, name) < 0:
                 raise UserError(f"--{name} {getattr(self, name)}: must not be negative")
         check_positive("base_learning_rate", self.base_learning_rate)
@@ -60,8 +64,12 @@ class StudySettings:
             num_updates=self.base_updates,
             learning_rate=self.base_learning_rate,
             base_updates=0,
-            tune_updates=0,
-        )
+        ).untuned
+
+    @property
+    def untuned(self) -> "StudySettings":
+        """These settings without any fine-tune."""
+        return replace(self, search_updates=0, misuse_updates=0, tail_updates=0)
 
     @property
     def _of_training(self) -> dict[str, Any]:
@@ -84,9 +92,10 @@ class StudySettings:
         plain: dict[str, Any] = json.loads(json.dumps({"model": model, "training": training}))
         return plain
 
-    def tuning(self, seed: int) -> TuneSettings:
+    def tuning(self, num_updates: int, seed: int) -> TuneSettings:
+        """Return the settings of a fine-tune of so many updates."""
         return TuneSettings(
-            num_updates=self.tune_updates,
+            num_updates=num_updates,
             batch_size=self.tune_batch_size,
             learning_rate=self.tune_learning_rate,
             seed=seed,

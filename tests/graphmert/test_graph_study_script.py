@@ -13,8 +13,8 @@ from graphmert.study.outcome import Outcome
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
 SETTINGS = (
     *("--preset", "tiny", "--num_updates", "2", "--base_updates", "2", "--batch_size", "4"),
-    *("--num_questions", "8", "--num_examples", "12", "--tune_updates", "1"),
-    *("--tune_batch_size", "4"),
+    *("--num_questions", "8", "--num_examples", "12", "--tune_batch_size", "4"),
+    *("--search_updates", "1", "--misuse_updates", "1", "--tail_updates", "1"),
 )
 
 

@@ -17,7 +17,7 @@ from graphmert.study.figures import draw_differences
 from graphmert.study.outcome import Outcome, SplitOutcome
 from graphmert.study.report import study_markdown, study_tables
 from graphmert.study.run import main, run_variant
-from graphmert.study.settings import StudySettings
+from graphmert.study.settings import TUNE_UPDATES, StudySettings
 from graphmert.study.tasks import make_tasks
 from graphmert.study.training import base_model, initial_model, trained_model
 from graphmert.study.variants import FULL, NO_LEAVES, VARIANTS, Variant, find_variant
@@ -30,7 +30,9 @@ FLAGS = {
     "batch_size": 4,
     "num_questions": 12,
     "num_examples": 12,
-    "tune_updates": 1,
+    "search_updates": 1,
+    "misuse_updates": 1,
+    "tail_updates": 1,
     "tune_batch_size": 4,
 }
 SPREAD = Variant("spread p", "", model={"decay_last_initial_p": 12.0})
@@ -140,7 +142,7 @@ def test_what_a_run_says_before_each_fine_tune_is_an_outcome_by_itself(data: Stu
     settings = StudySettings(**FLAGS)
     tasks, device = make_tasks(data, settings), torch.device("cpu")
     before, *between, after = run_variant(data, tasks, NO_LEAVES, 0, settings, device)
-    assert (before.settings["tune_updates"], after.settings) == (0, asdict(settings))
+    assert (before.settings, after.settings) == (asdict(settings.untuned), asdict(settings))
     splits = [each.splits["validation"] for each in (before, *between, after)]
     assert [each.is_whole for each in splits] == [True, False, False, True]
     early, *said = (each.figures for each in splits)
@@ -228,12 +230,12 @@ def test_runs_of_other_settings_or_data_are_no_pair_and_a_second_of_one_is_refus
 
 
 def test_a_run_without_its_fine_tunes_stands_beside_those_that_had_theirs() -> None:
-    settings = {"num_updates": 5, "tune_updates": 0}
+    settings = {"num_updates": 5} | dict.fromkeys(TUNE_UPDATES, 0)
     cut_off = [
         replace(hits("full", seed, dict.fromkeys(SOURCES, 60)), settings=settings)
         for seed in range(2)
     ]
-    settings = {"num_updates": 5, "tune_updates": 9}
+    settings = {"num_updates": 5} | dict.fromkeys(TUNE_UPDATES, 9)
     tuned = [
         replace(hits(variant, seed, dict.fromkeys(SOURCES, percent)), settings=settings)
         for variant, seed, percent in [("full", 0, 61), ("no leaves", 0, 50), ("no leaves", 1, 50)]
@@ -245,7 +247,7 @@ def test_a_run_without_its_fine_tunes_stands_beside_those_that_had_theirs() -> N
     assert len(study_tables(cut_off, "validation")) == 1
 
 
-@pytest.mark.parametrize("name", ["num_updates", "tune_updates", "base_updates"])
+@pytest.mark.parametrize("name", ["num_updates", *TUNE_UPDATES, "base_updates"])
 def test_a_negative_number_is_refused(name: str) -> None:
     with pytest.raises(UserError, match=name):
         StudySettings(**{name: -1})

@@ -173,6 +173,8 @@ def test_measures_are_shares_of_sound_and_of_swapped_samples(
     means = {name: each.mean for name, each in report.measures.items()}
     assert (means["sound_accuracy"], means["location_accuracy"]) == (1.0, 0.0)
     assert means["joint_accuracy"] == 0.0
+    num_sound = sum(sample.swapped < 0 for sample in samples)
+    assert means["place_accuracy"] == pytest.approx(num_sound / len(samples))
     assert 0.0 < means["repair_accuracy"] < 1.0
     chance = report.baselines["chance"]
     swapped = [sample for sample in samples if sample.swapped >= 0]
