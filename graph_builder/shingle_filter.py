@@ -18,6 +18,7 @@ from graph_builder.record import Int32
 _HASH_BITS: Final = 24
 _PRIME: Final = 0x100000001B3  # of FNV-1a
 _BITS_63: Final = 2**63 - 1
+_ROUNDING: Final = 1e-6  # of a share of a window's runs
 
 
 class ShingleFilter:
@@ -25,15 +26,15 @@ class ShingleFilter:
 
     def __init__(self, width: int) -> None:
         self._width = width
-        self._is_known = np.zeros(2**_HASH_BITS, dtype=np.bool_)
+        self._bits = np.zeros(2 ** (_HASH_BITS - 3), dtype=np.uint8)  # that the caches hold
 
     def add(self, windows: Sequence[Int32]) -> None:
-        _note(*_stacked(windows), self._width, self._is_known)
+        _note(*_stacked(windows), self._width, self._bits)
 
     def may_have(self, windows: Sequence[Int32], share: float) -> npt.NDArray[np.bool_]:
         """Tell of each window whether `share` of its different runs may be here (windows,)."""
         found: npt.NDArray[np.bool_] = _may_have(
-            *_stacked(windows), self._width, self._is_known, share
+            *_stacked(windows), self._width, self._bits, share
         )
         return found
 
@@ -45,14 +46,16 @@ def _stacked(windows: Sequence[Int32]) -> tuple[Int32, npt.NDArray[np.int64]]:
 
 
 @kept
-def _note(tokens: Array, bounds: Array, width: int, is_known: Array) -> None:
+def _note(tokens: Array, bounds: Array, width: int, bits: Array) -> None:
     for window in range(bounds.size - 1):
-        for shingle in _shingles(tokens[bounds[window] : bounds[window + 1]], width):
-            is_known[shingle >> (63 - _HASH_BITS)] = True
+        first, end = bounds[window], bounds[window + 1]
+        for start in range(first, _end_of_runs(first, end, width)):
+            bit = _shingle(tokens, start, min(start + width, end)) >> (63 - _HASH_BITS)
+            bits[bit >> 3] |= 1 << (bit & 7)
 
 
 @kept
-def _may_have(tokens: Array, bounds: Array, width: int, is_known: Array, share: float) -> Array:
+def _may_have(tokens: Array, bounds: Array, width: int, bits: Array, share: float) -> Array:
     may_have = np.zeros(bounds.size - 1, dtype=np.bool_)
     longest, size = 1, 2
     for window in range(bounds.size - 1):
@@ -62,29 +65,39 @@ def _may_have(tokens: Array, bounds: Array, width: int, is_known: Array, share: 
     # The different runs of a window by hash: at each place, the run and the window that it is of.
     runs, windows = np.empty(size, dtype=np.int64), np.full(size, -1, dtype=np.int32)
     for window in range(bounds.size - 1):
-        num, num_known = 0, 0
-        for shingle in _shingles(tokens[bounds[window] : bounds[window + 1]], width):
+        first, end = bounds[window], bounds[window + 1]
+        end_of_runs = _end_of_runs(first, end, width)
+        # With more unknown runs than this the others are too few, whatever is still to come.
+        most_unknown = (end_of_runs - first) * (1 - share) + 1 + _ROUNDING
+        num, num_unknown = 0, 0
+        for start in range(first, end_of_runs):
+            shingle = _shingle(tokens, start, min(start + width, end))
             place = shingle & (size - 1)
             while windows[place] == window and runs[place] != shingle:
                 place = (place + 1) & (size - 1)
             if windows[place] != window:
                 windows[place], runs[place] = window, shingle
                 num += 1
-                num_known += is_known[shingle >> (63 - _HASH_BITS)]
+                bit = shingle >> (63 - _HASH_BITS)
+                num_unknown += not bits[bit >> 3] & (1 << (bit & 7))
+                if num_unknown > most_unknown:
+                    break
         # One more: two runs of a window may have the same hash.
-        may_have[window] = num_known + 1 >= share * num
+        may_have[window] = num - num_unknown + 1 >= share * num
     return may_have
 
 
 @inner
-def _shingles(tokens: Array, width: int) -> Array:
-    """Return a hash of every run of `width` tokens; of the whole where it is shorter."""
-    num = max(tokens.size - width, 0) + 1
-    hashes = np.empty(num, dtype=np.int64)
-    for start in range(num):
-        hashed = np.int64(1469598103934665603)
-        for at in range(start, min(start + width, tokens.size)):
-            hashed = ((hashed ^ tokens[at]) * _PRIME) & _BITS_63
-            hashed ^= hashed >> 29
-        hashes[start] = hashed
-    return hashes
+def _end_of_runs(first: int, end: int, width: int) -> int:
+    """Return one past the start of the last run of `width` tokens; the whole is one if shorter."""
+    return max(end - width, first) + 1
+
+
+@inner
+def _shingle(tokens: Array, start: int, end: int) -> int:
+    """Return a hash of a run of tokens."""
+    hashed = np.int64(1469598103934665603)
+    for at in range(start, end):
+        hashed = ((hashed ^ tokens[at]) * _PRIME) & _BITS_63
+        hashed ^= hashed >> 29
+    return hashed
