@@ -1,7 +1,8 @@
 """The `ablation` flow: what the graph adds, as a run for each variant and seed and one report.
 
 Each run is `graphmert.study.run` in a child process; its figures go to a child of the flow's MLflow
-run, the tables and the picture to the flow's run itself.
+run, the tables and the picture to the flow's run itself. A flow run that is tried again does the
+runs that it has no outcome of yet.
 """
 
 from dataclasses import asdict
@@ -14,12 +15,12 @@ from pydantic import AfterValidator, NonNegativeInt, PositiveInt
 from flows.child_process import run_module
 from flows.gpus import gpu_slots
 from flows.parameters import BatchSize, LearningRate, Preset
-from flows.tracked_run import made_by, origin, tracked_run
+from flows.tracked_run import PARENT, made_by, origin, tracked_run
 from graph_builder.dataset import open_dataset
 from graphmert.study.outcome import Outcome
 from graphmert.study.settings import StudySettings
 from graphmert.study.variants import MAIN, find_variant
-from graphmert.tracking.run import end_run, log_dataset, start_run
+from graphmert.tracking.run import end_run, find_runs, log_dataset, reopen_run, start_run
 from graphmert.tracking.study import log_outcome, log_study
 
 
@@ -31,7 +32,7 @@ def checked_variant(name: str) -> str:
 VariantName = Annotated[str, AfterValidator(checked_variant)]
 HeldOut = Literal["validation", "test"]
 MAIN_NAMES = tuple(variant.name for variant in MAIN)
-PARENT_TAG = "mlflow.parentRunId"
+RUN_NAME = "mlflow.runName"  # tag of MLflow
 
 
 @task(task_run_name="{variant}, seed {seed}")
@@ -44,11 +45,15 @@ def run_variant(
     bases_dir: Path,
     output: Path,
 ) -> Path:
-    """Train and ask one variant in a child process; return the file with its outcome."""
+    """Train and ask one variant in a child process, where an earlier try has not; return the file
+    with its outcome."""
+    log = get_run_logger().info
+    if output.is_file():
+        log(f"an earlier try of this flow run has the outcome: {output}")
+        return output
     flags = {"variant": variant, "seed": seed, "split": split, "bases_dir": bases_dir}
     flags |= {"output": output, **asdict(settings)}
     options = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
-    log = get_run_logger().info
     with gpu_slots(1):
         run_module("graphmert-study", "graphmert.study.run", [str(data_path), *options], log)
     return output
@@ -63,10 +68,15 @@ def tracked_variant(
     settings: StudySettings,
     folder: Path,
 ) -> Outcome:
-    """Do one run as a child of the flow's MLflow run."""
-    tags = {**origin(), **made_by(), PARENT_TAG: parent_id}
-    parameters = {"variant": variant, "seed": seed, **asdict(settings)}
-    run_id = start_run(f"{variant}, seed {seed}", tags, parameters)
+    """Do one run as a child of the flow's MLflow run, the same one where that is tried again."""
+    name = f"{variant}, seed {seed}"
+    tags = {**origin(), **made_by(), PARENT: parent_id}
+    children = find_runs(PARENT, parent_id)
+    run_id = next((each for each in children if children[each][RUN_NAME] == name), None)
+    if run_id is None:
+        run_id = start_run(name, tags, {"variant": variant, "seed": seed, **asdict(settings)})
+    else:
+        reopen_run(run_id, tags)
     status = "FAILED"
     try:
         path = folder / f"{variant.replace(' ', '-')}-{seed}.json"

@@ -33,9 +33,7 @@ class ShingleFilter:
 
     def may_have(self, windows: Sequence[Int32], share: float) -> npt.NDArray[np.bool_]:
         """Tell of each window whether `share` of its different runs may be here (windows,)."""
-        found: npt.NDArray[np.bool_] = _may_have(
-            *_stacked(windows), self._width, self._bits, share
-        )
+        found: npt.NDArray[np.bool_] = _may_have(*_stacked(windows), self._width, self._bits, share)
         return found
 
 
@@ -94,7 +92,7 @@ def _end_of_runs(first: int, end: int, width: int) -> int:
 
 
 @inner
-def _shingle(tokens: Array, start: int, end: int) -> int:
+def _shingle(tokens: Array, start: int, end: int) -> np.int64:
     """Return a hash of a run of tokens."""
     hashed = np.int64(1469598103934665603)
     for at in range(start, end):
