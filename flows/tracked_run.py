@@ -76,6 +76,14 @@ def is_abandoned(tags: Mapping[str, str]) -> bool:
     return state is not None and state.is_final()
 
 
+def mark_of(flow_run: object) -> str:
+    """Return what tells a flow run's folder from those of others: the end of its id.
+
+    (Ids of runs that a schedule makes at once begin alike: with the time.)
+    """
+    return str(flow_run)[-8:]
+
+
 def origin() -> dict[str, str]:
     """Return the tags that lead from an MLflow run back to the flow run and the code."""
     tags = {

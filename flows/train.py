@@ -25,7 +25,7 @@ from flows.parameters import (
     TimeLimit,
 )
 from flows.progress import Progress
-from flows.tracked_run import tracked_run
+from flows.tracked_run import mark_of, tracked_run
 from graph_builder.dataset import open_dataset
 from graphmert.tracking.checkpoints import log_checkpoints
 from graphmert.tracking.run import log_dataset, log_loss_curves
@@ -140,11 +140,11 @@ def train_model(
 
 
 def run_output_dir(folder: Path) -> Path:
-    """Return the folder of the current flow run: its start and the head of its id.
+    """Return the folder of the current flow run: its start and the end of its id.
 
     A flow run that is tried again finds the folder that it had.
     """
-    mark = str(runtime.flow_run.id)[:8]
+    mark = mark_of(runtime.flow_run.id)
     if there := sorted(folder.glob(f"*-{mark}")):
         return there[0]
     return folder / f"{runtime.flow_run.scheduled_start_time:%Y%m%d-%H%M%S}-{mark}"

@@ -8,7 +8,8 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from flows.service_process import read_service
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+PATIENCE_S = 240.0
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,13 @@ class Services:
         return answer.raise_for_status().json()
 
 
+def wait_until(condition: Callable[[], Any]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.2)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -97,6 +106,7 @@ def start_services(folder: Path, place: Workplace) -> Services:
         "GRAPHMERT_SERVICES": str(folder),
         "MLFLOW_TRACKING_URI": place.store,
         "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "1",
+        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
         "NO_COLOR": "1",
     }
     started = Services(folder, shell, free_port(), free_port())

@@ -7,20 +7,19 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 from mlflow.entities import Run
-from service_harness import Services
+from service_harness import PATIENCE_S, Services, wait_until
 from toy_dataset import write_toy_dataset
 
 from flows.gpus import GPU_SLOTS, LEASE_S
 from flows.process_identity import parse_identity
+from flows.tracked_run import mark_of
 
-PATIENCE_S = 240.0
 SUPERVISOR = "flows.supervisor"
 FOR_EVER, SOON = 1_000_000, 30  # epochs
 SLOTS = 4  # so that a run needs not wait for the lease of one that was killed
@@ -74,11 +73,11 @@ class Training:
 
     @property
     def output_dir(self) -> Path:
-        (folder,) = self.runs_dir.glob(f"*-{self.id[:8]}")
+        (folder,) = self.runs_dir.glob(f"*-{mark_of(self.id)}")
         return folder
 
     def has_checkpoint(self) -> bool:
-        return any(self.runs_dir.glob(f"*-{self.id[:8]}/checkpoints/latest"))
+        return any(self.runs_dir.glob(f"*-{mark_of(self.id)}/checkpoints/latest"))
 
     def processes(self) -> list[psutil.Process]:
         """Return the trainer and its supervisor."""
@@ -104,13 +103,6 @@ def is_trainer(process: psutil.Process) -> bool:
         return SUPERVISOR not in process.cmdline()
     except psutil.NoSuchProcess:
         return False
-
-
-def wait_until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.2)
 
 
 def test_killed_crashed_and_cancelled_runs_end_in_order_and_go_on_where_they_were(

@@ -5,7 +5,9 @@ from typing import Any
 
 import httpx
 import pytest
-from service_harness import ROOT, Services
+from service_harness import ROOT, Services, wait_until
+
+from flows.tracked_run import mark_of
 
 FLOWS = ("build-and-train", "build-dataset", "train", "evaluate", "ablation")
 
@@ -31,6 +33,33 @@ def test_the_example_of_a_schedule_is_off(services: Services) -> None:
     (schedule,) = deployment(services, "build-and-train")["schedules"]
     assert schedule["schedule"]["cron"] == "0 3 * * 0"
     assert not schedule["active"]
+
+
+def test_runs_of_a_schedule_have_folders_of_their_own(services: Services) -> None:
+    found = deployment(services, "build-and-train")
+    (schedule,) = found["schedules"]
+
+    def switch(command: str) -> None:
+        words = ("deployment", "schedule", command, "build-and-train/build-and-train")
+        done = services.command("prefect", *words, schedule["id"])
+        assert done.returncode == 0, done.stderr
+
+    def scheduled() -> list[str]:
+        of_this = {"any_": [found["id"]]}
+        waiting = {"type": {"any_": ["SCHEDULED"]}}
+        runs = services.post(
+            "flow_runs/filter", flow_runs={"deployment_id": of_this, "state": waiting}
+        )
+        return [str(run["id"]) for run in runs]
+
+    switch("resume")
+    try:
+        wait_until(lambda: len(scheduled()) > 2)
+        ids = scheduled()
+    finally:
+        switch("pause")
+    assert len({mark_of(flow_run) for flow_run in ids}) == len(ids)
+    assert not scheduled()
 
 
 @pytest.mark.parametrize("name", FLOWS)
