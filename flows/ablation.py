@@ -15,7 +15,7 @@ from pydantic import AfterValidator, NonNegativeInt, PositiveInt
 from flows.child_process import run_module
 from flows.gpus import gpu_slots
 from flows.parameters import BatchSize, LearningRate, Preset
-from flows.tracked_run import PARENT, made_by, origin, tracked_run
+from flows.tracked_run import PARENT, made_by, mark_of, origin, tracked_run
 from graph_builder.dataset import open_dataset
 from graphmert.study.outcome import Outcome
 from graphmert.study.settings import StudySettings
@@ -49,8 +49,11 @@ def run_variant(
     with its outcome."""
     log = get_run_logger().info
     if output.is_file():
-        log(f"an earlier try of this flow run has the outcome: {output}")
-        return output
+        before = Outcome.from_json(output.read_text(encoding="utf-8"))
+        asked = open_dataset(data_path).digest, asdict(settings)
+        if (before.data_set, before.settings) == asked:
+            log(f"an earlier try of this flow run has the outcome: {output}")
+            return output
     flags = {"variant": variant, "seed": seed, "split": split, "bases_dir": bases_dir}
     flags |= {"output": output, **asdict(settings)}
     options = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
@@ -135,7 +138,7 @@ def ablation(
         tail_updates=tune_updates,
     )
     digest = open_dataset(data_path).digest
-    folder = runs_dir / f"ablation-{str(runtime.flow_run.id)[:8]}"
+    folder = runs_dir / f"ablation-{mark_of(runtime.flow_run.id)}"
     folder.mkdir(parents=True, exist_ok=True)  # there where the flow run is tried again
     name = f"ablation on data {digest[:8]}, {split}"
     with tracked_run(name, {"split": split, **asdict(settings)}) as run_id:

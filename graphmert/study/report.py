@@ -16,6 +16,7 @@ REFERENCES: Final = (
     *("count table", "BM25", "table of tails"),
 )
 FIGURES_PER_TABLE: Final = 7  # so that a page can show them
+OLD_TUNE_UPDATES: Final = ("tune_updates",)  # of all fine-tunes, in outcomes before 2026-11-27
 
 
 class Group(NamedTuple):
@@ -32,7 +33,8 @@ class Group(NamedTuple):
     @property
     def before_tuning(self) -> "Group":
         """The group of runs whose fine-tunes were left out or cut off."""
-        settings = json.dumps(self.values | dict.fromkeys(TUNE_UPDATES, 0), sort_keys=True)
+        tunes = {*TUNE_UPDATES, *OLD_TUNE_UPDATES} & self.values.keys()
+        settings = json.dumps(self.values | dict.fromkeys(tunes, 0), sort_keys=True)
         return Group(self.data_set, settings)
 
     @property

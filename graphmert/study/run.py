@@ -84,18 +84,18 @@ def run_variant(
     # A copy is not compiled: compiling again for each kind of question costs more than it saves.
     model = copy_model(model)
     reports = asked_as_it_is(model, data, tasks, variant, views, settings)
+    tuned_tasks = _tuned_tasks(model, data, tasks, variant, views, settings, seed)
     outcome = Outcome(
         variant=variant.name,
         seed=seed,
         data_set=data.digest,
-        settings=dataclasses.asdict(settings.untuned),
+        settings=dataclasses.asdict(settings.untuned if tuned_tasks else settings),
         losses=losses,
         seconds={"training": trained_s, "all": time.perf_counter() - start},
         splits=split_outcomes(reports),
         made_with=settings.made_with(data, variant),
     )
     yield outcome
-    tuned_tasks = _tuned_tasks(model, data, tasks, variant, views, settings, seed)
     for num_done, (task, ask) in enumerate(tuned_tasks.items(), 1):
         for split, report in ask().items():
             reports[split].tasks[task] = report

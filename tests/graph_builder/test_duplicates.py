@@ -1,6 +1,7 @@
 """Duplicates: exact ones anywhere, near ones across splits, compared with every pair."""
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -118,6 +119,31 @@ def test_the_filter_holds_back_no_near_duplicate(one: list[list[int]], data: st.
     for window, may_have in zip(asked, shingles.may_have(asked, JACCARD_THRESHOLD), strict=True):
         is_near = any(jaccard(window, other) >= JACCARD_THRESHOLD for other in known)
         assert may_have or not is_near
+
+
+def test_the_filter_says_what_the_plain_rule_says() -> None:
+    generator = np.random.default_rng(1)
+    known = list(generator.integers(0, 9, (30, 40)).astype(np.int32))
+    asked = [window.copy() for window in known]
+    for number, window in enumerate(asked):  # from all as it was to all changed
+        window[:number] = generator.integers(0, 9, number)
+    shingles = ShingleFilter(SHINGLE_TOKENS)
+    shingles.add(known)
+    of_known = {run for window in known for run in runs(window)}
+    for share in (0.5, 0.8, 1.0):
+        expected = [
+            len(runs(window) & of_known) + 1 >= share * len(runs(window)) for window in asked
+        ]
+        assert shingles.may_have(asked, share).tolist() == expected
+        assert len(set(expected)) == 2
+
+
+def runs(window: npt.NDArray[np.int32]) -> set[tuple[int, ...]]:
+    """Return the different runs of tokens in a window that is no shorter than one."""
+    return {
+        tuple(window[start : start + SHINGLE_TOKENS].tolist())
+        for start in range(len(window) - SHINGLE_TOKENS + 1)
+    }
 
 
 def test_the_filter_holds_back_what_is_unlike_all() -> None:

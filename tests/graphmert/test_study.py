@@ -157,6 +157,16 @@ def test_what_a_run_says_before_each_fine_tune_is_an_outcome_by_itself(data: Stu
     assert Outcome.from_json(line).to_json() == line
 
 
+def test_a_run_without_a_fine_tune_of_its_own_is_done_once_it_was_asked(data: StudyData) -> None:
+    untuned = {"search_updates": 0, "misuse_updates": 0}  # facts that are text have no tails
+    settings = StudySettings(**FLAGS | untuned)
+    tasks, device = make_tasks(data, settings), torch.device("cpu")
+    variant = find_variant("facts as text")
+    (outcome,) = run_variant(data, tasks, variant, 0, settings, device)
+    assert outcome.settings == asdict(settings)
+    assert outcome.whole_splits == outcome.splits
+
+
 def test_an_unknown_variant_is_one_line(
     small_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
