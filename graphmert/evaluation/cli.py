@@ -134,7 +134,9 @@ def _log(options: argparse.Namespace, report: EvaluationReport) -> None:
     from graphmert.tracking.run import log_evaluation_run  # noqa: PLC0415
 
     asked = {name: getattr(options, name) for name in ("checkpoint", "dataset", "split")}
-    log_evaluation_run(f"evaluation of {options.checkpoint} on {options.split}", asked, report)
+    data = f"data {open_dataset(options.dataset).digest[:8]}"
+    name = f"evaluation of {options.checkpoint.resolve().name} on {options.split}, {data}"
+    log_evaluation_run(name, asked, options.dataset, report)
 
 
 def _task_settings(options: argparse.Namespace) -> TaskSettings:

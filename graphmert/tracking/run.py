@@ -188,13 +188,15 @@ def log_evaluation(run_id: str, report: EvaluationReport, prefix: str, step: int
 
 
 def log_evaluation_run(
-    run_name: str, parameters: Mapping[str, object], report: EvaluationReport
+    run_name: str, parameters: Mapping[str, object], dataset_dir: Path, report: EvaluationReport
 ) -> None:
-    """Log a report as a run of its own; raise UserError where MLflow does not take it."""
+    """Log a report, and the data set that was asked of, as a run of its own; raise UserError where
+    MLflow does not take it."""
     from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
     try:
         run_id = start_run(run_name, parameters=parameters)
+        log_dataset(run_id, dataset_dir, "evaluation")
         log_evaluation(run_id, report, "evaluation")
         end_run(run_id)
     except MlflowException as error:

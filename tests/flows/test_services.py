@@ -83,6 +83,8 @@ def test_a_checkpoint_is_evaluated_at_a_task_by_its_name(
     experiment = services.mlflow.get_run(deployed_run).info.experiment_id
     run = services.mlflow.search_runs([experiment])[0]  # the newest
     assert run.data.params["checkpoint"] == str(checkpoint)
+    (asked,) = run.inputs.dataset_inputs
+    assert run.data.tags["data_set_digest"].startswith(asked.dataset.digest)
     report = EvaluationReport.from_json((tmp_path / "report.json").read_text())
     assert report.tasks.keys() == {"identifier_completion"}
     assert {name for name in run.data.metrics if "identifier_completion" in name} == {

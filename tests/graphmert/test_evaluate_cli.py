@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mlflow import MlflowClient
 
 from graph_builder.dataset import open_dataset
 from graph_builder.tokenizer import save_tokenizer, train_tokenizer
@@ -45,6 +46,24 @@ def test_the_report_is_that_of_evaluate_with_both_baselines(
     shown = capsys.readouterr().out
     for text in (f"{report.bits_per_byte:.4f}", "count_table", "majority", "imported_from"):
         assert text in shown
+
+
+def test_the_run_in_mlflow_says_of_what_it_is(
+    tiny_checkpoint: Path, small_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    assert main([str(tiny_checkpoint), str(small_dataset), "--tasks", "--mlflow"]) == 0
+    client = MlflowClient(store)
+    experiment = client.get_experiment_by_name("graphmert")
+    (run,) = client.search_runs([experiment.experiment_id])
+    digest = open_dataset(small_dataset).digest
+    name = f"evaluation of {tiny_checkpoint.resolve().name} on validation, data {digest[:8]}"
+    assert (run.info.run_name, run.info.status) == (name, "FINISHED")
+    (asked,) = run.inputs.dataset_inputs
+    assert digest.startswith(asked.dataset.digest)
+    assert [(tag.key, tag.value) for tag in asked.tags] == [("mlflow.data.context", "evaluation")]
+    assert run.data.metrics["evaluation/bits_per_byte"] > 0
 
 
 def test_a_report_that_mlflow_does_not_take_is_printed_all_the_same(
