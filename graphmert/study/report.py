@@ -16,7 +16,7 @@ REFERENCES: Final = (
     *("count table", "BM25", "table of tails"),
 )
 FIGURES_PER_TABLE: Final = 7  # so that a page can show them
-OLD_TUNE_UPDATES: Final = ("tune_updates",)  # of all fine-tunes, in outcomes before 2026-11-27
+OLD_TUNE_UPDATES: Final = ("tune_updates",)  # of all fine-tunes, in older outcomes
 
 
 class Group(NamedTuple):
