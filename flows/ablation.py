@@ -15,12 +15,12 @@ from pydantic import AfterValidator, NonNegativeInt, PositiveInt
 from flows.child_process import run_module
 from flows.gpus import gpu_slots
 from flows.parameters import BatchSize, LearningRate, Preset
-from flows.tracked_run import PARENT, made_by, mark_of, origin, tracked_run
+from flows.tracked_run import PARENT, made_by, mark_of, opened_run, origin, tracked_run
 from graph_builder.dataset import open_dataset
 from graphmert.study.outcome import Outcome
 from graphmert.study.settings import StudySettings
 from graphmert.study.variants import MAIN, find_variant
-from graphmert.tracking.run import end_run, find_runs, log_dataset, reopen_run, start_run
+from graphmert.tracking.run import end_run, find_runs, log_dataset
 from graphmert.tracking.study import log_outcome, log_study
 
 
@@ -75,11 +75,9 @@ def tracked_variant(
     name = f"{variant}, seed {seed}"
     tags = {**origin(), **made_by(), PARENT: parent_id}
     children = find_runs(PARENT, parent_id)
-    run_id = next((each for each in children if children[each][RUN_NAME] == name), None)
-    if run_id is None:
-        run_id = start_run(name, tags, {"variant": variant, "seed": seed, **asdict(settings)})
-    else:
-        reopen_run(run_id, tags)
+    earlier = next((each for each in children if children[each][RUN_NAME] == name), None)
+    parameters = {"variant": variant, "seed": seed, **asdict(settings)}
+    run_id = opened_run(earlier, name, tags, parameters)
     status = "FAILED"
     try:
         path = folder / f"{variant.replace(' ', '-')}-{seed}.json"

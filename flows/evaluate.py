@@ -12,7 +12,7 @@ from flows.parameters import EvaluationTask, Split
 from flows.tracked_run import tracked_run
 from graph_builder.dataset import open_dataset
 from graphmert.evaluation.report import EvaluationReport
-from graphmert.tracking.run import log_dataset, log_evaluation
+from graphmert.tracking.run import evaluation_name, log_dataset, log_evaluation
 from graphmert.tracking.store import open_client
 
 FIGURE_MODULE = "graphmert.tracking.chain_graph_figure"
@@ -99,7 +99,7 @@ def evaluate(
             the model, which takes minutes.
     """
     digest = open_dataset(data_path).digest
-    name = f"evaluation of {checkpoint.resolve().name} on {split}, data {digest[:8]}"
+    name = evaluation_name(checkpoint, split, digest)
     with tracked_run(name, {"data.digest": digest, "checkpoint": checkpoint}) as run_id:
         log_dataset(run_id, data_path, "evaluation")
         evaluation = evaluate_checkpoint(checkpoint, data_path, split, report_path, tasks)

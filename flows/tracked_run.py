@@ -31,11 +31,7 @@ def tracked_run(name: str, parameters: Mapping[str, object]) -> Iterator[str]:
     check_mlflow()
     end_abandoned_runs()
     tags = {**origin(), **made_by()}
-    run_id = own_run(tags[FLOW_RUN])
-    if run_id is None:
-        run_id = start_run(name, tags, parameters)
-    else:
-        reopen_run(run_id, tags)
+    run_id = opened_run(own_run(tags[FLOW_RUN]), name, tags, parameters)
     status = "FAILED"
     try:
         yield run_id
@@ -45,6 +41,16 @@ def tracked_run(name: str, parameters: Mapping[str, object]) -> Iterator[str]:
         raise
     finally:
         end_run(run_id, status)
+
+
+def opened_run(
+    earlier: str | None, name: str, tags: Mapping[str, str], parameters: Mapping[str, object]
+) -> str:
+    """Return the run that an earlier try has opened, which is RUNNING again, or a new one."""
+    if earlier is None:
+        return start_run(name, tags, parameters)
+    reopen_run(earlier, tags)
+    return earlier
 
 
 def own_run(flow_run: str) -> str | None:

@@ -131,11 +131,11 @@ def _save_figures(folder: Path, report: EvaluationReport) -> None:
 
 def _log(options: argparse.Namespace, report: EvaluationReport) -> None:
     """Log the report as an MLflow run of its own."""
-    from graphmert.tracking.run import log_evaluation_run  # noqa: PLC0415
+    from graphmert.tracking.run import evaluation_name, log_evaluation_run  # noqa: PLC0415
 
     asked = {name: getattr(options, name) for name in ("checkpoint", "dataset", "split")}
-    data = f"data {open_dataset(options.dataset).digest[:8]}"
-    name = f"evaluation of {options.checkpoint.resolve().name} on {options.split}, {data}"
+    digest = open_dataset(options.dataset).digest
+    name = evaluation_name(options.checkpoint, options.split, digest)
     log_evaluation_run(name, asked, options.dataset, report)
 
 

@@ -187,6 +187,11 @@ def log_evaluation(run_id: str, report: EvaluationReport, prefix: str, step: int
         client.log_figure(run_id, figure, f"{prefix}/{name}")
 
 
+def evaluation_name(checkpoint: Path, split: str, digest: str) -> str:
+    """Return the name of a run that evaluates a checkpoint on a data set of that digest."""
+    return f"evaluation of {checkpoint.resolve().name} on {split}, data {digest[:8]}"
+
+
 def log_evaluation_run(
     run_name: str, parameters: Mapping[str, object], dataset_dir: Path, report: EvaluationReport
 ) -> None:
