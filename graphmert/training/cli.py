@@ -31,7 +31,7 @@ from graphmert.training.arguments import parser, run_settings, train_settings
 from graphmert.training.checkpoint import LATEST, Progress, load_checkpoint
 from graphmert.training.compilation import compile_model
 from graphmert.training.console import say
-from graphmert.training.launch import end_with_launcher, is_launched, launch
+from graphmert.training.launch import end_at_once, end_with_launcher, is_launched, launch
 from graphmert.training.memory import OutOfMemoryError, out_of_memory_line
 from graphmert.training.processes import ALONE, Processes, is_first, joined
 from graphmert.training.settings import check_positive
@@ -53,7 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UserError, OSError, NonFiniteLossError) as error:
         if is_first() or isinstance(error, OutOfMemoryError):
             print(f"graphmert-train: {' '.join(str(error).split())}", file=sys.stderr)
-        return EXIT_NOT_FINITE if isinstance(error, NonFiniteLossError) else EXIT_BAD_INPUT
+        code = EXIT_NOT_FINITE if isinstance(error, NonFiniteLossError) else EXIT_BAD_INPUT
+        if is_launched():
+            end_at_once(code)
+        return code
 
 
 def processes_to_launch(options: argparse.Namespace) -> int:

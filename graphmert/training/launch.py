@@ -12,6 +12,7 @@ import signal
 import sys
 import uuid
 from collections.abc import Sequence
+from typing import NoReturn
 
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -59,3 +60,14 @@ def end_with_launcher() -> None:
     """Ask the kernel to end this process when its parent dies, even by `kill -9` (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def end_at_once(code: int) -> NoReturn:
+    """End this process, which failed, without waiting for others and without tearing down.
+
+    The threads of the group that it joined still run, and at a usual end they often abort it: its
+    launcher would see SIGABRT in place of `code`.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
