@@ -20,7 +20,7 @@ from graph_builder.dataset import open_dataset
 from graphmert.study.outcome import Outcome
 from graphmert.study.settings import StudySettings
 from graphmert.study.variants import MAIN, find_variant
-from graphmert.tracking.run import end_run, find_runs, log_dataset
+from graphmert.tracking.run import find_runs, log_dataset
 from graphmert.tracking.study import log_outcome, log_study
 
 
@@ -77,17 +77,12 @@ def tracked_variant(
     children = find_runs(PARENT, parent_id)
     earlier = next((each for each in children if children[each][RUN_NAME] == name), None)
     parameters = {"variant": variant, "seed": seed, **asdict(settings)}
-    run_id = opened_run(earlier, name, tags, parameters)
-    status = "FAILED"
-    try:
+    with opened_run(earlier, name, tags, parameters) as run_id:
         path = folder / f"{variant.replace(' ', '-')}-{seed}.json"
         bases_dir = folder.parent / "bases"  # those of earlier flow runs serve too
         written = run_variant(variant, seed, data_path, split, settings, bases_dir, path)
         outcome = Outcome.from_json(written.read_text(encoding="utf-8"))
         log_outcome(run_id, outcome)
-        status = "FINISHED"
-    finally:
-        end_run(run_id, status)
     return outcome
 
 

@@ -31,7 +31,20 @@ def tracked_run(name: str, parameters: Mapping[str, object]) -> Iterator[str]:
     check_mlflow()
     end_abandoned_runs()
     tags = {**origin(), **made_by()}
-    run_id = opened_run(own_run(tags[FLOW_RUN]), name, tags, parameters)
+    with opened_run(own_run(tags[FLOW_RUN]), name, tags, parameters) as run_id:
+        yield run_id
+
+
+@contextmanager
+def opened_run(
+    earlier: str | None, name: str, tags: Mapping[str, str], parameters: Mapping[str, object]
+) -> Iterator[str]:
+    """Open the run that an earlier try has opened again, or a new one; end it as it went."""
+    if earlier is None:
+        run_id = start_run(name, tags, parameters)
+    else:
+        run_id = earlier
+        reopen_run(run_id, tags)
     status = "FAILED"
     try:
         yield run_id
@@ -41,16 +54,6 @@ def tracked_run(name: str, parameters: Mapping[str, object]) -> Iterator[str]:
         raise
     finally:
         end_run(run_id, status)
-
-
-def opened_run(
-    earlier: str | None, name: str, tags: Mapping[str, str], parameters: Mapping[str, object]
-) -> str:
-    """Return the run that an earlier try has opened, which is RUNNING again, or a new one."""
-    if earlier is None:
-        return start_run(name, tags, parameters)
-    reopen_run(earlier, tags)
-    return earlier
 
 
 def own_run(flow_run: str) -> str | None:

@@ -148,8 +148,9 @@ def predict_texts(
     mask_id = code_model.tokenizer.token_to_id("<mask>")
     assert mask_id is not None  # the builder refuses a tokenizer without one
     answers = ask_leaves(code_model.model, _table(windows), questions, mask_id)
+    blank = _blank_tokens(code_model.tokenizer)
     return [
-        _text_prediction(code_model.tokenizer, windows[index], triple, scores, truth)
+        _text_prediction(code_model.tokenizer, blank, windows[index], triple, scores, truth)
         for (index, triple), (scores, truth) in zip(questions, answers, strict=True)
     ]
 
@@ -177,11 +178,22 @@ def _questions(windows: Sequence[ChainGraph]) -> list[Question]:
     ]
 
 
+def _blank_tokens(tokenizer: Tokenizer) -> list[int]:
+    """Return the tokens that name nothing: white space, and special ones, which have no text."""
+    texts = tokenizer.decode_batch([[token] for token in range(tokenizer.get_vocab_size())])
+    return [token for token, text in enumerate(texts) if not text.strip()]
+
+
 def _text_prediction(
-    tokenizer: Tokenizer, window: ChainGraph, triple: int, scores: Tensor, truth: Tensor
+    tokenizer: Tokenizer,
+    blank: list[int],
+    window: ChainGraph,
+    triple: int,
+    scores: Tensor,
+    truth: Tensor,
 ) -> TextPrediction:
-    scores[:, sorted(tokenizer.get_added_tokens_decoder())] = -math.inf  # no text of its own
     true_score = float(scores.gather(1, truth[:, None]).sum())
+    scores[:, blank] = -math.inf
     return TextPrediction(
         asked="head" if window.triple_is_reversed[triple] else "tail",
         text_score=_mean_probability(true_score, len(truth)),

@@ -60,7 +60,7 @@ def _said(
     triples = [_triple(relation, text.asked, own, text.text_score, found)]
     for candidate, score in text.candidates:
         # Where a name was cut to its last parts, they stand for the whole.
-        if candidate and candidate != own and not own.endswith(f".{candidate}"):
+        if candidate != own and not own.endswith(f".{candidate}"):
             triples.append(_triple(relation, text.asked, candidate, score, found))
     return triples
 

@@ -98,6 +98,7 @@ def test_texts_are_ranked_and_the_parser_s_is_scored(code_model: CodeModel) -> N
         scores = [score for _, score in each.candidates]
         assert scores == sorted(scores, reverse=True)
         assert len(each.candidates) == 5
+        assert all(text for text, _ in each.candidates)  # white space names nothing
         whole = [text for text, _ in each.candidates if "\N{REPLACEMENT CHARACTER}" not in text]
         assert len(set(whole)) == len(whole)  # parts of a character look alike
         assert 0 < each.text_score <= scores[0] + 1e-6

@@ -35,7 +35,7 @@ def test_every_triple_stands_once_with_its_best_score_and_who_found_it(
         for name, score in [(own, text.text_score), *text.candidates]:
             ends = (relation.head, name) if text.asked == "tail" else (name, relation.tail)
             key = (ends[0], relation.relation, ends[1])
-            if name and not own.endswith(f".{name}"):
+            if not own.endswith(f".{name}"):
                 best[key] = max(best.get(key, 0.0), score)
     assert {(each.head, each.relation, each.tail): each.score for each in ranked} == best
     found = {(each.head, each.relation, each.tail) for each in relations}
