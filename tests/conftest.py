@@ -1,4 +1,5 @@
-"""What must be set before any test imports anything, and which tests run side by side."""
+"""What must be set before any test imports anything, which tests run side by side, and a
+real MLflow store."""
 
 import os
 from pathlib import Path
@@ -32,3 +33,19 @@ class RunsTogether(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> RunsTogether:
     """Divide the tests between the workers of `make test`."""
     return RunsTogether(config, log)
+
+
+@pytest.fixture(scope="session")
+def mlflow_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store for the session: making its tables takes seconds."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture
+def mlflow_store(mlflow_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a real SQLite store MLflow's own for one test; return its folder."""
+    from graphmert.tracking.store import use_store  # noqa: PLC0415
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{mlflow_folder / 'mlflow.db'}")
+    use_store()
+    return mlflow_folder

@@ -1,4 +1,4 @@
-"""Fixtures of the model's tests: a real MLflow store, a tiny checkpoint, a report."""
+"""Fixtures of the model's tests: a tiny checkpoint, a report."""
 
 from pathlib import Path
 
@@ -20,22 +20,6 @@ from graphmert.models.loading import load_model
 
 # Tensors are small here: a second thread spends its time waiting, at the cost of a whole core.
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="session")
-def mlflow_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One store for the session: making its tables takes seconds."""
-    return tmp_path_factory.mktemp("store")
-
-
-@pytest.fixture
-def mlflow_store(mlflow_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a real SQLite store MLflow's own for one test; return its folder."""
-    from graphmert.tracking.store import use_store  # noqa: PLC0415
-
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{mlflow_folder / 'mlflow.db'}")
-    use_store()
-    return mlflow_folder
 
 
 @pytest.fixture
