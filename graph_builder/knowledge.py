@@ -176,7 +176,10 @@ def _room_of(tables: Tables, rules: Rules, window: int, entities: Array) -> Arra
         if entities[at] == this.name_entity:
             room[at] = this.num_name_tokens * rules.leaves_per_root
     for reference in range(this.first_reference, this.end_reference):
-        first, end = tokens_of_reference(tables, window, reference)
+        word = word_of_reference(tables, window, reference)
+        if word < 0:
+            continue
+        first, end = tables.words[word].first_token, tables.words[word].end_token
         if this.first_token <= first < end <= this.end_token:
             for at in range(entities.size):
                 if entities[at] == tables.references[reference].entity:
@@ -185,8 +188,8 @@ def _room_of(tables: Tables, rules: Rules, window: int, entities: Array) -> Arra
 
 
 @borrowing
-def tokens_of_reference(tables: Tables, window: int, reference: int) -> tuple[Number, Number]:
-    """Return the tokens of the last word of a reference; none where it has no word."""
+def word_of_reference(tables: Tables, window: int, reference: int) -> Number:
+    """Return the last word of a reference; -1: it has no word."""
     words, span, this = tables.words, tables.references[reference], tables.windows[window]
     first, end = this.file_word, this.file_end_word
     while first < end:
@@ -197,8 +200,8 @@ def tokens_of_reference(tables: Tables, window: int, reference: int) -> tuple[Nu
             first = middle + 1
     word = first - 1
     if word < this.file_word or words[word].start < span.start:
-        return np.int64(0), np.int64(0)
-    return np.int64(words[word].first_token), np.int64(words[word].end_token)
+        return np.int64(-1)
+    return np.int64(word)
 
 
 @borrowing

@@ -20,7 +20,7 @@ from graph_builder.knowledge import (
     choose_owned,
     has_equal,
     sorted_facts,
-    tokens_of_reference,
+    word_of_reference,
 )
 from graph_builder.link_tables import KEY, PLACE, Array, Number, Rules, Tables, num_leaves
 
@@ -59,6 +59,7 @@ def link_windows(tables: Tables, rules: Rules) -> Linked:
     most, total = _most_placed(tables, rules)
     triples, places = np.empty(total, dtype=KEY), np.empty(total, dtype=PLACE)
     keys, found = np.empty(most, dtype=KEY), np.empty(most, dtype=PLACE)
+    words = np.empty(most, dtype=np.int32)  # texts that knowledge hangs on
     bounds = np.zeros(num_windows + 1, dtype=np.int32)
     triple_counts = np.zeros((NUM_OUTCOMES, rules.num_relations), dtype=np.int64)
     fact_counts = np.zeros((NUM_OUTCOMES, rules.num_relations), dtype=np.int64)
@@ -70,8 +71,8 @@ def link_windows(tables: Tables, rules: Rules) -> Linked:
         if rules.has_knowledge:
             owned = choose_owned(tables, rules, window, room)
             facts = choose_facts(tables, rules, window, fact_order, owned)
-            num = _place_owned(tables, window, owned, free, keys, found, fact_counts)
-            num = _place_facts(tables, window, facts, free, keys, found, num, fact_counts)
+            num = _place_owned(tables, window, owned, free, keys, found, words, fact_counts)
+            num = _place_facts(tables, window, facts, free, keys, found, words, num, fact_counts)
         if rules.has_local:
             distinct = _distinct_triples(tables, window)
             num = _place_local(tables, window, distinct, free, keys, found, num, triple_counts)
@@ -291,6 +292,7 @@ def _place_owned(
     free: Array,
     keys: Array,
     found: Array,
+    words: Array,
     counts: Array,
 ) -> int:
     """Hang what the rest of the function states on mentions of its heads; return how many."""
@@ -300,8 +302,10 @@ def _place_owned(
         room = num_leaves(tables, key.tail)
         mention = _find(tables, window, key.head, -1, -1, room, free)
         outcome = mention.outcome
-        if mention.root >= 0:
+        word = tables.parts[tables.names[key.head].end_part - 1]
+        if mention.root >= 0 and not _is_said(tables, key, word, False, keys, found, words, num):
             outcome = _hang(tables, key, mention, False, True, free, keys, found, num)
+            words[num] = word
             num += 1
         counts[outcome, key.relation] += 1
     return num
@@ -315,41 +319,89 @@ def _place_facts(
     free: Array,
     keys: Array,
     found: Array,
+    words: Array,
     num: int,
     counts: Array,
 ) -> int:
     """Place the chosen facts at the names that lead to what they are about."""
     for fact in chosen:
         key, place = tables.facts[fact], tables.fact_places[fact]
-        leaves = key.head if place.is_reversed else key.tail
-        room = num_leaves(tables, leaves)
-        mention = _find_reference(tables, window, place.entity, room, free)
+        is_reversed = place.is_reversed
+        room = num_leaves(tables, key.head if is_reversed else key.tail)
+        mention, word = _find_reference(tables, window, place.entity, room, free)
         outcome = mention.outcome
-        if mention.root >= 0:
-            is_reversed = place.is_reversed
+        if mention.root >= 0 and not _is_said(
+            tables, key, word, is_reversed, keys, found, words, num
+        ):
             outcome = _hang(tables, key, mention, is_reversed, True, free, keys, found, num)
+            words[num] = word
             num += 1
         counts[outcome, key.relation] += 1
     return num
 
 
 @borrowing
-def _find_reference(tables: Tables, window: int, entity: int, room: int, free: Array) -> Mention:
-    """Return the first root with room among the references to an entity."""
+def _is_said(
+    tables: Tables,
+    key: Any,
+    word: int,
+    is_reversed: bool,
+    keys: Array,
+    found: Array,
+    words: Array,
+    num: int,
+) -> bool:
+    """Tell whether one of the `num` placed looks the same, at this word or at an equal one."""
+    for at in range(num):
+        if (
+            words[at] == word
+            and keys[at].relation == key.relation
+            and found[at].is_reversed == is_reversed
+            and _are_spelled_alike(
+                tables,
+                key.head if is_reversed else key.tail,
+                keys[at].head if is_reversed else keys[at].tail,
+            )
+        ):
+            return True
+    return False
+
+
+@borrowing
+def _are_spelled_alike(tables: Tables, name: int, other: int) -> bool:
+    """Tell whether the leaves of two names are equal."""
+    num = num_leaves(tables, name)
+    if num != num_leaves(tables, other):
+        return False
+    first, others = tables.names[name].first_leaf, tables.names[other].first_leaf
+    at = 0
+    while at < num and tables.leaves[first + at].id == tables.leaves[others + at].id:
+        at += 1
+    return at == num
+
+
+@borrowing
+def _find_reference(
+    tables: Tables, window: int, entity: int, room: int, free: Array
+) -> tuple[Mention, Number]:
+    """Return the first root with room among the references to an entity, and the text there."""
     this, outcome = tables.windows[window], NO_MENTION
     if this.name_entity == entity:
         mention = _try_roots(1, this.num_name_tokens, room, free)
         if mention.root >= 0:
-            return mention
+            return mention, np.int64(this.name_text)
         outcome = NO_ROOM
     for reference in range(this.first_reference, this.end_reference):
         if tables.references[reference].entity == entity:
-            first, end = tokens_of_reference(tables, window, reference)
+            word = word_of_reference(tables, window, reference)
+            if word < 0:
+                continue
+            first, end = tables.words[word].first_token, tables.words[word].end_token
             mention = _try(tables.windows, window, first, end, room, free)
             if mention.root >= 0:
-                return mention
+                return mention, np.int64(tables.words[word].text)
             outcome = max(outcome, mention.outcome)
-    return Mention(-1, 0, 0, outcome)
+    return Mention(-1, 0, 0, outcome), np.int64(-1)
 
 
 # The order of leaves

@@ -140,11 +140,23 @@ class WindowLinker:
         if isinstance(place, str):
             return place
         root, mention = place
+        if is_knowledge and self._is_said(relation, leaves, mention, is_reversed):
+            return PLACED
         self._free_slots[root] -= num_slots
         self._linked.append(
             LinkedTriple(head, relation, tail, root, mention, leaves, is_reversed, is_knowledge)
         )
         return outcome
+
+    def _is_said(
+        self, relation: int, leaves: Spelling, mention: Mention, is_reversed: bool
+    ) -> bool:
+        """Return whether a placed fact looks the same, at this word or at an equal one."""
+        looks = (relation, leaves.ids, mention.last_word, is_reversed)
+        return looks in [
+            (each.relation, each.spelling.ids, each.mention.last_word, each.is_reversed)
+            for each in self._linked
+        ]
 
     def _find_slots(self, mentions: Iterable[Mention], num_slots: int) -> tuple[int, Mention] | str:
         """Return the first root with room and the mention that it is in, or why there is none."""

@@ -21,6 +21,7 @@ class Mention:
 
     first_root: int
     num_roots: int
+    last_word: str  # that stands there
 
     @property
     def roots(self) -> range:
@@ -54,9 +55,10 @@ class WindowMentions:
 
         Most often the first one is all that is asked for.
         """
-        exact = None if start == NO_SPAN else self._of_tokens(*self._text.tokens(start, end))
-        if exact:
-            yield exact
+        if start != NO_SPAN:
+            last_word = self._text.words.texts[bisect_left(self._text.words.starts, end) - 1]
+            if exact := self._of_tokens(*self._text.tokens(start, end), last_word):
+                yield exact
         yield from self.of_name(name)
 
     def of_name(self, name: str) -> list[Mention]:
@@ -71,7 +73,7 @@ class WindowMentions:
         Without a span it is the synthetic name.
         """
         if start == NO_SPAN:
-            return Mention(1, self._window.num_name_tokens)
+            return Mention(1, self._window.num_name_tokens, self._synthetic)
         words = self._text.words
         last = bisect_left(words.starts, end) - 1
         return self._of_words(last, last) if last >= 0 and words.starts[last] >= start else None
@@ -83,7 +85,7 @@ class WindowMentions:
             found += [self._of_words(at, at) for at in self._positions(parts[-1:])]
         mentions = [mention for mention in found if mention]
         if self._window.num_name_tokens and parts[-1] == self._synthetic:
-            mentions.insert(0, Mention(1, self._window.num_name_tokens))
+            mentions.insert(0, Mention(1, self._window.num_name_tokens, self._synthetic))
         return mentions
 
     def _positions(self, parts: list[str]) -> list[int]:
@@ -102,11 +104,12 @@ class WindowMentions:
 
     def _of_words(self, first: int, last: int) -> Mention | None:
         words = self._text.words
-        return self._of_tokens(words.first_tokens[first], words.end_tokens[last])
+        return self._of_tokens(words.first_tokens[first], words.end_tokens[last], words.texts[last])
 
-    def _of_tokens(self, first: int, end: int) -> Mention | None:
+    def _of_tokens(self, first: int, end: int, last_word: str) -> Mention | None:
         """Return the mention of these tokens of the file; None where they are not all here."""
         window = self._window
         if not window.first_token <= first < end <= window.end_token:
             return None
-        return Mention(1 + window.num_name_tokens + first - window.first_token, end - first)
+        first_root = 1 + window.num_name_tokens + first - window.first_token
+        return Mention(first_root, end - first, last_word)

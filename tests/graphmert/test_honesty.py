@@ -253,6 +253,26 @@ def test_no_window_says_the_same_triple_twice(records: list[ChainGraph]) -> None
         assert len(set(triples)) == len(triples), record.qualified_name
 
 
+def test_no_window_shows_the_same_knowledge_twice(
+    records: list[ChainGraph], tokenizer: Tokenizer
+) -> None:
+    """Nor do facts about a class and about its base, at `self`, look alike beside each other."""
+    num_seen = 0
+    for record in records:
+        seen = set()
+        for triple in record.triple_is_knowledge.nonzero()[0]:
+            start, length = record.triple_head_starts[triple], record.triple_head_lengths[triple]
+            mention = record.root_ids[start : start + length].tolist()
+            leaves = record.leaf_ids[record.leaf_triples == triple].tolist()
+            relation = int(record.triple_relations[triple])
+            direction = bool(record.triple_is_reversed[triple])
+            looks = (decode_bytes(tokenizer, mention).strip(), relation, direction, *leaves)
+            assert looks not in seen, record.qualified_name
+            seen.add(looks)
+        num_seen += len(seen)
+    assert num_seen > 1000
+
+
 def test_labels_stand_on_bytes_of_the_file_only(sample: Sample) -> None:
     """Not on <s>, </s>, or the synthetic name that opens a window."""
     num_synthetic = 0
