@@ -1,11 +1,14 @@
 """The evaluation report: what one checkpoint scores on one split, as JSON and as flat metrics."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from graphmert.evaluation.measures import Measures, TaskReport, measures_from
 from graphmert.evaluation.metrics import ClassScore, RelationReport, RelationScores
+
+DERIVED = ("perplexity", "knowledge_only_perplexity")  # from the losses, for those who read them
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,16 @@ class EvaluationReport:
     def relation_macro_f1(self) -> float:
         return self.relations.every.macro_f1
 
+    @property
+    def perplexity(self) -> float:
+        return math.exp(self.mlm_loss)
+
+    @property
+    def knowledge_only_perplexity(self) -> float:
+        """Of the tokens that a knowledge leaf alone shows; 1 where there are none."""
+        loss = self.measures.get("rare_token_loss")
+        return math.exp(loss.mean) if loss else 1.0
+
     def metrics(self) -> dict[str, float]:
         """Return every scalar under a flat name, as MLflow takes them."""
         flat = {
@@ -44,6 +57,7 @@ class EvaluationReport:
             for name, value in vars(self).items()
             if isinstance(value, int | float)
         }
+        flat |= {name: getattr(self, name) for name in DERIVED}
         flat |= _flat_relations("relation", self.relations)
         for name, score in self.relations.every.per_relation.items():
             flat[f"relation_f1/{name}"] = score.f1
@@ -54,13 +68,16 @@ class EvaluationReport:
         return flat
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
+        values = asdict(self) | {name: getattr(self, name) for name in DERIVED}
+        return json.dumps(values, indent=2, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "EvaluationReport":
         """Read what `to_json` wrote; raises ValueError that says what is wrong with it."""
         try:
             values = json.loads(text)
+            for name in DERIVED:
+                values.pop(name, None)
             values["relations"] = _relations_from(values["relations"])
             baselines = values.get("baselines", {})
             values["baselines"] = {name: _relations_from(each) for name, each in baselines.items()}

@@ -13,8 +13,10 @@ def as_text(report: EvaluationReport) -> str:
     lines = [
         f"{report.num_windows:,} windows",
         f"masked tokens     {report.num_masked_tokens:>9,}   loss {report.mlm_loss:.4f}   "
-        f"accuracy {report.mlm_accuracy:.1%}   bits per byte {report.bits_per_byte:.4f}",
+        f"perplexity {report.perplexity:,.1f}   accuracy {report.mlm_accuracy:.1%}   "
+        f"bits per byte {report.bits_per_byte:.4f}",
         f"  by knowledge *  {report.num_knowledge_only_tokens:>9,}   "
+        f"perplexity {report.knowledge_only_perplexity:,.1f}   "
         f"accuracy {report.knowledge_only_accuracy:.1%}",
         f"masked relations  {relations.num_triples:>9,}   loss {report.mnm_loss:.4f}   "
         f"calibration error {relations.calibration_error or 0.0:.4f}",

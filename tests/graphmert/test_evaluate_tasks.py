@@ -1,5 +1,6 @@
 """`graphmert-evaluate` with its tasks, by its own command: report, table, figures and MLflow."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,13 @@ def test_one_report_has_every_task_with_its_baselines_and_sums_by_source(
         for name, measure in model.items():
             assert beside[name].num_questions == measure.num_questions
             assert set(measure.by_source) <= {"installed:blinker"}
+    for name, measure in {"": "token_loss", "knowledge_only_": "rare_token_loss"}.items():
+        for task, measures in {
+            "": report.measures,
+            "tokens_without_leaves/": report.tasks["tokens_without_leaves"].measures,
+        }.items():
+            perplexity = report.metrics()[f"{task}{name}perplexity"]
+            assert math.log(perplexity) == pytest.approx(measures[measure].mean)
     bare = report.tasks["tokens_without_leaves"].measures
     for name in ("token_accuracy", "rare_token_accuracy"):
         assert bare[name].num_questions == report.measures[name].num_questions
