@@ -5,6 +5,7 @@ run, the tables and the picture to the flow's run itself. A flow run that is tri
 runs that it has no outcome of yet.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,6 +18,7 @@ from flows.gpus import gpu_slots
 from flows.parameters import BatchSize, LearningRate, Preset
 from flows.tracked_run import PARENT, made_by, mark_of, opened_run, origin, tracked_run
 from graph_builder.dataset import open_dataset
+from graph_builder.errors import UserError
 from graphmert.study.outcome import Outcome
 from graphmert.study.settings import StudySettings
 from graphmert.study.variants import MAIN, find_variant
@@ -29,7 +31,16 @@ def checked_variant(name: str) -> str:
     return find_variant(name).name
 
 
+def named_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names as they are; raise UserError, a ValueError, where one stands twice."""
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"{name!r} is named twice: each variant is trained once a seed")
+    return names
+
+
 VariantName = Annotated[str, AfterValidator(checked_variant)]
+VariantNames = Annotated[tuple[VariantName, ...], AfterValidator(named_once)]
 HeldOut = Literal["validation", "test"]
 MAIN_NAMES = tuple(variant.name for variant in MAIN)
 RUN_NAME = "mlflow.runName"  # tag of MLflow
@@ -56,10 +67,25 @@ def run_variant(
             return output
     flags = {"variant": variant, "seed": seed, "split": split, "bases_dir": bases_dir}
     flags |= {"output": output, **asdict(settings)}
-    options = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
     with gpu_slots(1):
-        run_module("graphmert-study", "graphmert.study.run", [str(data_path), *options], log)
+        run_module("graphmert-study", "graphmert.study.run", _arguments(data_path, flags), log)
     return output
+
+
+@task
+def ask_baselines(data_path: Path, split: str, settings: StudySettings, output: Path) -> Path:
+    """Ask what needs no training in a child process, where an earlier try has not; return the
+    file with its outcomes."""
+    if not output.is_file():
+        flags = {"split": split, "output": output, **asdict(settings)}
+        module, log = "graphmert.study.baselines", get_run_logger().info
+        run_module("graphmert-study", module, _arguments(data_path, flags), log)
+    return output
+
+
+def _arguments(data_path: Path, flags: Mapping[str, object]) -> list[str]:
+    options = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
+    return [str(data_path), *options]
 
 
 def tracked_variant(
@@ -90,7 +116,7 @@ def tracked_variant(
 def ablation(
     *,
     data_path: Path,
-    variants: tuple[VariantName, ...] = MAIN_NAMES,
+    variants: VariantNames = MAIN_NAMES,
     num_seeds: PositiveInt = 3,
     split: HeldOut = "validation",
     preset: Preset = "tiny",
@@ -141,5 +167,7 @@ def ablation(
             for seed in range(num_seeds)
             for variant in variants
         ]
-        log_study(run_id, outcomes, split)
+        beside = ask_baselines(data_path, split, settings, folder / "baselines.jsonl")
+        lines = beside.read_text(encoding="utf-8").splitlines()
+        log_study(run_id, [*outcomes, *map(Outcome.from_json, lines)], split)
     return run_id

@@ -3,10 +3,11 @@
     graphmert-predict CHECKPOINT FILE...        (a file named - is standard input)
 
 prints JSON Lines, an object a triple that the parser found. For each the model is asked twice, with
-nothing else masked: for its relation, and for the text of its leaves. A score is a probability; of
-a text, the geometric mean over its tokens. The text comes from the head that was trained on the
-window's own tokens alone, so by default it is a much weaker guess than the relation. With
-`--triples` the objects are triples, best first, the parser's and new ones (`ranked_triples.py`).
+nothing else masked: for its relation, and for the text of its leaves, while others that spell the
+same are hidden. A score is a probability; of a text, the geometric mean over its tokens. The text
+comes from the head that was trained on the window's own tokens alone, so by default it is a much
+weaker guess than the relation. With `--triples` the objects are triples, best first, the parser's
+and new ones (`ranked_triples.py`).
 """
 
 import argparse
@@ -32,10 +33,12 @@ from graph_builder.shards import records_table
 from graphmert.data.packing import pack
 from graphmert.data.windows import WindowTable
 from graphmert.evaluation.device import usable_device
-from graphmert.evaluation.questions import Question, ask_leaves, ask_relations, unmasked
+from graphmert.evaluation.leaf_questions import ask_leaves
+from graphmert.evaluation.questions import Question, ask_relations, unmasked
 from graphmert.models.graphmert import GraphMERTModel
 from graphmert.models.loading import load_model
 from graphmert.training.losses import NO_LABEL
+from graphmert.training.masking import MaskSettings
 
 WINDOWS_PER_BATCH = 32
 NUM_CANDIDATES = 5  # texts that are listed for each triple
@@ -147,7 +150,9 @@ def predict_texts(
     questions = _questions(windows)
     mask_id = code_model.tokenizer.token_to_id("<mask>")
     assert mask_id is not None  # the builder refuses a tokenizer without one
-    answers = ask_leaves(code_model.model, _table(windows), questions, mask_id)
+    answers = ask_leaves(
+        code_model.model, _table(windows), questions, MaskSettings(mask_token_id=mask_id)
+    )
     blank = _blank_tokens(code_model.tokenizer)
     return [
         _text_prediction(code_model.tokenizer, blank, windows[index], triple, scores, truth)

@@ -1,20 +1,25 @@
 """Questions for the text of a triple's leaves: which ones, and a batch in which they are masked.
 
-Legend: Q questions, T triples and F leaves of a batch, V vocabulary.
+Legend: Q questions, T triples and F leaves of a batch, B rows and their E edges, V vocabulary, C
+hidden size.
 A tail is asked for with its head and its relation to be seen. All its leaves are masked, and every
 other triple of the window whose leaves spell the same is hidden: no leaf restates the answer.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from graphmert.data.counter_random import bits, uniform, window_keys
+from graphmert.data.packing import PackedRows, pack
 from graphmert.data.windows import RaggedBatch, WindowTable
-from graphmert.evaluation.questions import unmasked
+from graphmert.evaluation.questions import Question, question_batches, unmasked
+from graphmert.models.graphmert import GraphMERTModel
 from graphmert.training.masking import MaskedBatch, MaskSettings
 
 TokenIds = tuple[int, ...]
@@ -94,6 +99,34 @@ def ask_triples(batch: RaggedBatch, is_asked: Tensor, settings: MaskSettings) ->
         ),
         leaf_is_hidden=is_sibling[batch.leaf_triples],
     )
+
+
+@torch.no_grad()
+def ask_leaves(
+    model: GraphMERTModel, table: WindowTable, questions: Sequence[Question], settings: MaskSettings
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Ask for the leaves of each triple, its relation to be seen.
+
+    Yield for each question the log-probabilities (leaves, V) and the true token ids (leaves,).
+    """
+    for batch, is_asked in question_batches(table, questions):
+        leaf_is_asked = is_asked[batch.leaf_triples]  # (F,)
+        rows = pack(batch, ask_triples(batch, is_asked, settings)).to(model.device)
+        states = model.encode(rows.inputs)[asked_leaves(rows, is_asked)]  # (leaves, C)
+        scores = functional.log_softmax(model.lm_head(states).float(), dim=-1).cpu()
+        windows = batch.leaf_windows[leaf_is_asked]
+        sizes = torch.bincount(windows, minlength=batch.num_windows).tolist()
+        yield from zip(scores.split(sizes), batch.leaf_ids[leaf_is_asked].split(sizes), strict=True)
+
+
+def asked_leaves(rows: PackedRows, is_asked: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (row, place in the row) of each leaf of the asked triples (T,), in the batch's order.
+
+    Each window has a row to itself.
+    """
+    is_asked_edge = is_asked.to(rows.edge_triples.device)[rows.edge_triples.clamp(min=0)]  # (B, E)
+    row, edge = (is_asked_edge & (rows.edge_triples >= 0)).nonzero(as_tuple=True)
+    return row, rows.inputs.edge_leaf[row, edge]
 
 
 def tail_keys(batch: RaggedBatch) -> Tensor:

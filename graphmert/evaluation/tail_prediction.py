@@ -26,12 +26,12 @@ from graphmert.evaluation.leaf_questions import (
     TokenIds,
     all_tails,
     ask_triples,
+    asked_leaves,
     draw_examples,
     draw_tails,
 )
 from graphmert.evaluation.measures import Measures, TaskReport, window_sources
 from graphmert.evaluation.no_questions import NoQuestionsError
-from graphmert.evaluation.questions import asked_leaves
 from graphmert.evaluation.ranking import (
     BoolArray,
     FloatArray,

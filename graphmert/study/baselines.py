@@ -1,11 +1,19 @@
 """What needs no training, on the questions of a study: outcomes that its tables show beside others.
 
+    python -m graphmert.study.baselines DATASET --split validation --output baselines.jsonl
+
 Count table and majority class answer for relations, BM25 searches code, and a table of training
 counts says tails. Baselines of names and of variable misuse come with each run's own answers.
 """
 
+import argparse
+import sys
 from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
 
+from graph_builder.errors import UserError
+from graph_builder.whole_file import write_whole
 from graphmert.evaluation.baselines import score_baselines
 from graphmert.evaluation.bm25 import score_bm25
 from graphmert.evaluation.measures import TaskReport
@@ -14,10 +22,12 @@ from graphmert.evaluation.tail_table import fit_tail_table
 from graphmert.evaluation.token_texts import text_ids
 from graphmert.models.configuration import tiny
 from graphmert.models.graphmert import GraphMERTModel
-from graphmert.study.data import StudyData
+from graphmert.study.data import StudyData, load_study_data
 from graphmert.study.outcome import Outcome, SplitOutcome
+from graphmert.study.run import add_settings
 from graphmert.study.settings import StudySettings
-from graphmert.study.tasks import StudyTasks
+from graphmert.study.tasks import StudyTasks, make_tasks
+from graphmert.training.console import say
 
 
 def baseline_outcomes(data: StudyData, tasks: StudyTasks, settings: StudySettings) -> list[Outcome]:
@@ -51,3 +61,33 @@ def baseline_outcomes(data: StudyData, tasks: StudyTasks, settings: StudySetting
         )
         for name, splits in found.items()
     ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        settings = StudySettings(
+            **{name: getattr(options, name) for name in StudySettings.__annotations__}
+        )
+        data = load_study_data(options.data_path, (options.split,))
+        outcomes = baseline_outcomes(data, make_tasks(data, settings), settings)
+        lines = "".join(f"{outcome.to_json()}\n" for outcome in outcomes)
+        write_whole(options.output, lines.encode())
+    except (UserError, ValueError, OSError) as error:
+        print(f"graphmert.study.baselines: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    say(f"done: {options.output}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Ask what needs no training.")
+    parser.add_argument("data_path", type=Path, metavar="DATASET")
+    parser.add_argument("--split", default="validation", help="(default %(default)s)")
+    parser.add_argument("--output", type=Path, required=True)
+    add_settings(parser, StudySettings())
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

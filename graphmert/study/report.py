@@ -57,7 +57,7 @@ Tables = dict[Group, Table]  # of one split, in the order of a report
 def study_tables(outcomes: Sequence[Outcome], split: str) -> Tables:
     """Return a table for each group of runs, the longest runs first.
 
-    What needs no training (no number of updates) stands in all those of its data set, and what a
+    What needs no training (no number of updates) stands in all those of its questions, and what a
     run said before its fine-tunes beside those that were tuned, unless it was too. Raises
     ValueError where a variant has two outcomes of one seed in a group.
     """
@@ -86,10 +86,15 @@ def study_tables(outcomes: Sequence[Outcome], split: str) -> Tables:
             groups[group].values(),
             key=lambda run: (order.get(run.variant, len(order)), run.variant, run.seed),
         )
-        beside = [each for each in untrained if each.data_set == group.data_set]
+        beside = [each for each in untrained if _are_questions_equal(each, group)]
         asked = _told_with(trained, split)
         tables[group] = compare([*trained, *beside, *asked], split, REFERENCES)
     return tables
+
+
+def _are_questions_equal(outcome: Outcome, group: Group) -> bool:
+    asked = outcome.data_set, outcome.settings["num_questions"]
+    return asked == (group.data_set, group.values["num_questions"])
 
 
 def _told_with(trained: Sequence[Outcome], split: str) -> list[Outcome]:

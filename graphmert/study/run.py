@@ -38,6 +38,7 @@ from graphmert.training.console import say
 from graphmert.training.masking import MaskSettings
 from graphmert.training.trainer import NonFiniteLossError
 
+EXIT_BAD_INPUT, EXIT_NOT_FINITE = 2, 3
 WINDOWS_PER_BATCH, WINDOWS_PER_BATCH_ON_GPU = 32, 256  # while masked tokens are asked for
 
 
@@ -215,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_whole(options.output, f"{outcome.to_json()}\n".encode())
     except (UserError, ValueError, OSError, NonFiniteLossError) as error:
         print(f"graphmert.study.run: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return EXIT_NOT_FINITE if isinstance(error, NonFiniteLossError) else EXIT_BAD_INPUT
     say(f"done: {options.output}")
     return 0
 

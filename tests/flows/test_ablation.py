@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from prefect import runtime
+from prefect.exceptions import ParameterTypeError
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from service_harness import Services
 
@@ -14,7 +15,7 @@ from flows.child_process import run_module
 from flows.dataset_request import DatasetRequest
 from graphmert.tracking.study import log_study
 
-NUM_RUNS = 2
+NUM_RUNS = 3  # of two variants, and of what needs no training
 
 
 @pytest.fixture(scope="module")
@@ -83,5 +84,13 @@ def test_the_report_is_with_the_flows_own(
     assert "study/differences-0.png" in made
     text = Path(client.download_artifacts(parent, "study/study.md", str(tmp_path))).read_text()
     assert "2 updates after 1 of code alone, each of 4 windows, tiny" in text
-    assert "| full |" in text
+    for row in ("full", "majority", "count table", "BM25", "table of tails"):
+        assert f"| {row} |" in text
     assert "against 'no leaves'" in text
+
+
+def test_a_variant_that_is_named_twice_is_refused() -> None:
+    with pytest.raises(ParameterTypeError, match="'full' is named twice"):
+        ablation.validate_parameters(
+            {"data_path": "data", "variants": ("full", "no leaves", "full")}
+        )

@@ -15,7 +15,8 @@ from graph_builder.relations import RELATION_NAMES
 from graph_builder.shards import records_table
 from graphmert.data.packing import pack
 from graphmert.data.windows import WindowTable
-from graphmert.evaluation.questions import ask_leaves, ask_relations, unmasked
+from graphmert.evaluation.leaf_questions import ask_leaves
+from graphmert.evaluation.questions import ask_relations, unmasked
 from graphmert.models.configuration import tiny
 from graphmert.models.graphmert import GraphMERTModel
 from graphmert.prediction import (
@@ -26,6 +27,7 @@ from graphmert.prediction import (
     predict_relations,
     predict_texts,
 )
+from graphmert.training.masking import MaskSettings
 
 CODE = '''"""Shapes."""
 import math
@@ -69,9 +71,11 @@ def test_answers_do_not_depend_on_what_else_is_asked(code_model: CodeModel) -> N
     alone = [ask_relations(code_model.model, table, [question])[0] for question in questions]
     np.testing.assert_allclose(together, alone, atol=1e-5)
     mask_id = code_model.tokenizer.token_to_id("<mask>")
-    leaves = list(ask_leaves(code_model.model, table, questions, mask_id))
+    assert mask_id is not None
+    masks = MaskSettings(mask_token_id=mask_id)
+    leaves = list(ask_leaves(code_model.model, table, questions, masks))
     for question, (scores, truth) in zip(questions, leaves, strict=True):
-        ((alone_scores, alone_truth),) = ask_leaves(code_model.model, table, [question], mask_id)
+        ((alone_scores, alone_truth),) = ask_leaves(code_model.model, table, [question], masks)
         torch.testing.assert_close(scores, alone_scores, atol=1e-4, rtol=1e-4)
         assert truth.equal(alone_truth)
 

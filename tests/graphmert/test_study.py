@@ -300,3 +300,26 @@ def test_an_interval_covers_a_difference_of_one_repository_alone() -> None:
     assert "**" not in text
     clear = [outcomes[0], hits("full", 0, dict.fromkeys(SOURCES, 60))]
     assert "**+10.00 [+10.00, +10.00]**" in markdown(clear)
+
+
+def test_an_interval_covers_what_differs_from_seed_to_seed() -> None:
+    """Every repository gains the same, but with one seed nothing and with another much."""
+    outcomes = [
+        hits(variant, seed, dict.fromkeys(SOURCES, 50 + gain))
+        for seed, gain_of_seed in enumerate((0, 10, 20))
+        for variant, gain in (("no leaves", 0), ("full", gain_of_seed))
+    ]
+    found = compare(outcomes, "validation", ["no leaves"])["full"]["masked tokens: accuracy"]
+    difference = found.against["no leaves"]
+    assert difference.mean == pytest.approx(0.10)
+    # One seed alone is drawn in one of 27 samples: more than 2.5% at either end.
+    assert (difference.low, difference.high) == (pytest.approx(0.0), pytest.approx(0.2))
+
+
+def test_baselines_stand_beside_runs_that_were_asked_the_same_questions_alone() -> None:
+    even = dict.fromkeys(SOURCES, 50)
+    run = replace(hits("full", 0, even), settings={"num_updates": 5, "num_questions": 20})
+    for num_questions, rows in ((20, {"full", "BM25"}), (10, {"full"})):
+        beside = replace(hits("BM25", 0, even), settings={"num_questions": num_questions})
+        [table] = study_tables([run, beside], "validation").values()
+        assert table.keys() == rows
