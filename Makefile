@@ -48,9 +48,10 @@ mlflow-ui: setup
 	@$(BIN)/mlflow ui --port $(MLFLOW_PORT) \
 	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
 
+# No more than four at once: the tests that wait most are one chain, and memory has an end.
 # In the order of the files, not the longest file first: the tests that wait most come first so.
 test: setup
-	$(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --no-loadscope-reorder $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .

@@ -93,8 +93,17 @@ def stop_service(folder: Path, name: str) -> bool:
             _wait_while(lambda: service.is_alive, STOP_S / len(SOFT_SIGNALS))
         with suppress(ProcessLookupError):  # the usual case: nothing of it is left
             os.killpg(pid, signal.SIGKILL)
+        _wait_while(lambda: _is_group_alive(pid), STOP_S)
     (folder / f"{name}.json").unlink(missing_ok=True)
     return service is not None
+
+
+def _is_group_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def end_children(folder: Path, name: str, patience_s: float) -> None:

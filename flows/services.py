@@ -162,12 +162,16 @@ def _answers(url: str) -> bool:
 
 def _is_online(worker: ServiceProcess) -> bool:
     """Return whether the server has heard of a worker since this one was started."""
-    answer = httpx.post(f"{worker.url}/work_pools/{WORK_POOL}/workers/filter", timeout=REQUEST_S)
+    url = f"{worker.url}/work_pools/{WORK_POOL}/workers/filter"
+    try:
+        answer = httpx.post(url, timeout=REQUEST_S).raise_for_status()
+    except httpx.HTTPError:  # busy, as at its start it may be
+        return False
     started_s = parse_identity(worker.identity).started_s
     return any(
         each["status"] == "ONLINE"
         and datetime.fromisoformat(each["last_heartbeat_time"]).timestamp() > started_s
-        for each in answer.raise_for_status().json()
+        for each in answer.json()
     )
 
 

@@ -84,7 +84,7 @@ def own_children() -> list[int]:
     """Return the children of this process (Linux; elsewhere none)."""
     children = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(FileNotFoundError, ProcessLookupError):  # ended since it was listed
+        with suppress(OSError):  # it ended since it was listed, or is not to be seen
             parent = stat.read_text(errors="replace").rpartition(")")[2].split()[1]
             if int(parent) == os.getpid():
                 children.append(int(stat.parent.name))

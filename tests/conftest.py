@@ -4,6 +4,7 @@ real MLflow store."""
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -12,6 +13,10 @@ from xdist.scheduler import LoadScopeScheduling
 if not Path("/dev/nvidiactl").exists():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
+
+# A busy machine may stop an example for longer than any of them takes.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 # Files whose tests share servers and runs that take a minute each. Two more, of broken runs and of
 # mapped builds, share servers alone: they have their own where the other worker takes them.

@@ -49,14 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             end_with_launcher()
         elif (num_processes := processes_to_launch(options)) > 1:
             return launch(arguments, num_processes, when_stopped=EXIT_RESUME_ME)
-        return train_here(options)
+        code = train_here(options)
     except (UserError, OSError, NonFiniteLossError) as error:
         if is_first() or isinstance(error, OutOfMemoryError):
             print(f"graphmert-train: {' '.join(str(error).split())}", file=sys.stderr)
         code = EXIT_NOT_FINITE if isinstance(error, NonFiniteLossError) else EXIT_BAD_INPUT
-        if is_launched():
-            end_at_once(code)
-        return code
+    if is_launched():
+        end_at_once(code)
+    return code
 
 
 def processes_to_launch(options: argparse.Namespace) -> int:

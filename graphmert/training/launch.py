@@ -32,7 +32,7 @@ def launch(arguments: Sequence[str], num_processes: int, when_stopped: int) -> i
         nproc_per_node=num_processes,
         run_id=uuid.uuid4().hex,
         rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
+        rdzv_endpoint="127.0.0.1:0",  # "localhost" may be an IPv6 address that nobody has
         max_restarts=0,
     )
     # What it would log of a process that failed, the process has said in a line of its own.
@@ -63,10 +63,10 @@ def end_with_launcher() -> None:
 
 
 def end_at_once(code: int) -> NoReturn:
-    """End this process, which failed, without waiting for others and without tearing down.
+    """End this process, one of several, without waiting for others and without tearing down.
 
-    The threads of the group that it joined still run, and at a usual end they often abort it: its
-    launcher would see SIGABRT in place of `code`.
+    Where it failed, the threads of the group that it joined still run, and at a usual end they
+    often abort it: its launcher would see SIGABRT in place of `code`.
     """
     sys.stdout.flush()
     sys.stderr.flush()

@@ -23,6 +23,7 @@ from flows.service_process import read_service
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 PATIENCE_S = 240.0
+REQUEST_S = 60.0  # of a server that is starved beside other tests
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,17 @@ class Services:
         found = self.post("artifacts/filter", flow_runs={"id": {"any_": [flow_run]}})
         return [str(artifact["data"]) for artifact in found if artifact["type"] == kind]
 
+    def task_run_counts(self, flow_run: str) -> list[int]:
+        """Return how often each task of a flow run was tried, as far as Prefect knows by now."""
+        found = self.post("task_runs/filter", flow_runs={"id": {"any_": [flow_run]}})
+        return [each["run_count"] for each in found]
+
     def get(self, path: str) -> Any:
-        return httpx.get(f"{self.prefect_url}/{path}").raise_for_status().json()
+        answer = httpx.get(f"{self.prefect_url}/{path}", timeout=REQUEST_S)
+        return answer.raise_for_status().json()
 
     def post(self, path: str, **content: object) -> Any:
-        answer = httpx.post(f"{self.prefect_url}/{path}", json=content)
+        answer = httpx.post(f"{self.prefect_url}/{path}", json=content, timeout=REQUEST_S)
         return answer.raise_for_status().json()
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from selenium import webdriver
-from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 from service_harness import Services
 
@@ -83,10 +82,8 @@ def test_mlflow_shows_the_run_with_its_data_set_and_model(
 
 def has_picture(browser: webdriver.Chrome) -> bool:
     """Return whether a large picture is loaded."""
-    return any(
-        int(picture.get_property("naturalWidth") or 0) > 500
-        for picture in browser.find_elements(By.TAG_NAME, "img")
-    )
+    widths = "return [...document.images].map(picture => picture.naturalWidth)"
+    return any(width > 500 for width in browser.execute_script(widths))
 
 
 def test_mlflow_compares_runs_and_shows_versions(

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from service_harness import ROOT, Services, wait_until
+from service_harness import REQUEST_S, ROOT, Services, wait_until
 
 from flows.tracked_run import mark_of
 
@@ -92,6 +92,7 @@ def test_a_wrong_parameter_is_refused_before_anything_runs(services: Services, w
     answer = httpx.post(
         f"{services.prefect_url}/deployments/{made_from}/create_flow_run",
         json={"parameters": {name: json.loads(text)}},
+        timeout=REQUEST_S,
     )
     assert answer.is_client_error
     assert name in answer.text

@@ -8,6 +8,7 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,22 @@ def test_sources_of_the_hash_rule_and_added_ones(
 # Interruptions
 
 
+# The command, which stands still once it has said so many lines: so the kill meets it there.
+PAUSING = """
+import signal, sys
+from graph_builder import cli
+say, lines_left = cli._say, int(sys.argv[1])
+def say_and_pause(line):
+    global lines_left
+    say(line)
+    lines_left -= 1
+    if lines_left == 0:
+        signal.pause()
+cli._say = say_and_pause
+sys.exit(cli.main(sys.argv[2:]))
+"""
+
+
 @pytest.mark.parametrize(("num_lines", "num_processes"), [(1, 1), (4, 1), (2, 2)])
 def test_a_killed_build_goes_on(
     built: Path, tmp_path: Path, num_lines: int, num_processes: int
@@ -195,7 +212,8 @@ def test_a_killed_build_goes_on(
     wanted = dataclasses.replace(
         settings(built), output=tmp_path / "data", num_processes=num_processes
     )
-    process = subprocess.Popen([*COMMAND, *arguments(wanted)], stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", PAUSING, str(num_lines), *arguments(wanted)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for _ in range(num_lines):
         assert process.stderr.readline().startswith("graph-builder: ")

@@ -339,7 +339,7 @@ FRAGMENTS = st.sampled_from(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.tuples(SPACES, FRAGMENTS)))
 def test_any_sequence_of_fragments_is_covered(
     tokenizer: Tokenizer, pieces: list[tuple[str, str]]

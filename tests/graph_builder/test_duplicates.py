@@ -105,7 +105,7 @@ def test_a_shard_without_windows_is_admitted() -> None:
 SHORT_WINDOWS = st.lists(st.lists(st.integers(0, 3), max_size=40), min_size=1, max_size=4)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(one=SHORT_WINDOWS, data=st.data())
 def test_the_filter_holds_back_no_near_duplicate(one: list[list[int]], data: st.DataObject) -> None:
     known = [np.array(window, np.int32) for window in one]

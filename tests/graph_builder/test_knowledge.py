@@ -84,7 +84,7 @@ def test_no_entity_takes_more_than_its_mentions_hold() -> None:
     assert len(twice) == 4
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.permutations([reference(f"m.{head}", start) for head in "fgh" for start in (110, 130)]))
 def test_the_place_of_a_name_in_the_window_does_not_matter(references: list[Reference]) -> None:
     facts = shelf(*(fact(head, tail) for head in "fgh" for tail in ["aa", "b", "ccc", "dd"]))

@@ -65,7 +65,7 @@ LINES = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(texts=st.lists(st.lists(LINES, max_size=12).map("\n".join), min_size=1, max_size=3))
 def test_any_code_is_linked_as_the_slow_way_does(tokenizer: Tokenizer, texts: list[str]) -> None:
     files = {

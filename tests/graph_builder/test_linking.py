@@ -256,7 +256,7 @@ def slow_mentions(bench: Bench, name: str) -> list[tuple[int, int]]:
     return found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(texts=TEXTS, name=NAMES)
 def test_mentions_equal_a_search_of_the_text(
     tokenizer: Tokenizer, texts: list[str], name: str
@@ -271,7 +271,7 @@ KEYS = st.sets(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(keys=KEYS, salt=st.integers(0, 9), shift=st.integers(1, NUM_RELATIONS - 1))
 def test_order_does_not_look_at_relations(
     keys: set[tuple[str, int, str]], salt: int, shift: int

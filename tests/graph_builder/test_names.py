@@ -60,7 +60,7 @@ def joining_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     return load_tokenizer(path)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_words_are_maximal_runs_of_identifier_characters(text: str) -> None:
     assert list(zip(*(s.tolist() for s in word_spans(text)), strict=True)) == slow_words(text)
@@ -102,13 +102,13 @@ def check_names(tokenizer: Tokenizer, code: str, tails: list[str], synthetic: st
     assert len(pairs) == len({name for name, _ in pairs}) == len({group for _, group in pairs})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(code=CODE, tails=TAILS)
 def test_ids_equal_the_reference(tokenizer: Tokenizer, code: str, tails: list[str]) -> None:
     check_names(tokenizer, code, tails, "a")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(code=CODE, tails=TAILS)
 def test_words_that_share_a_token_share_an_id(
     joining_tokenizer: Tokenizer, code: str, tails: list[str]

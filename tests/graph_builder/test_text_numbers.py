@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from graph_builder.text_numbers import TextNumbers
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.lists(st.text(st.sampled_from("ab_é語"), max_size=3), max_size=30)))
 def test_numbers_are_equal_where_texts_are(batches: list[list[str]]) -> None:
     numbers, known = TextNumbers(), dict[str, int]()

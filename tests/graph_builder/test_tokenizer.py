@@ -66,7 +66,7 @@ def test_spans_cover_every_byte(tokenizer: Tokenizer, data: bytes) -> None:
             assert decode_bytes(tokenizer, [token_id]) == data[start:end]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
 def test_any_text_is_kept(tokenizer: Tokenizer, text: str) -> None:
     source = decode_source(text.encode("utf-8"))
@@ -78,7 +78,7 @@ LETTERS = st.sampled_from(
 ) | st.characters(exclude_categories=["Cs"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(LETTERS))
 def test_any_text_is_encoded_as_the_library_does(tokenizer: Tokenizer, letters: list[str]) -> None:
     text = "".join(letters)
@@ -107,7 +107,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(PIECES, max_size=40), st.booleans())
 def test_lines_with_other_characters_are_encoded_as_the_library_does(
     tokenizer: Tokenizer, roberta: Tokenizer, pieces: list[str], is_ours: bool

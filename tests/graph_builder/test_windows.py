@@ -135,7 +135,7 @@ def slow_owner(definitions: list[Definition], byte: int) -> int:
     return min(functions, default=max(around, default=MODULE))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(nested_definitions())
 def test_the_owner_of_every_byte(drawn: tuple[list[Definition], int]) -> None:
     definitions, end = drawn

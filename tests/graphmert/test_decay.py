@@ -21,7 +21,7 @@ def closed_form(layout: ChainLayout) -> torch.Tensor:
     return chain_distances(root_index[None], leaf_slot[None])[0]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(num_roots=st.integers(1, 9), leaves_per_root=st.integers(0, 5))
 def test_distances_are_shortest_paths(num_roots, leaves_per_root):
     layout = ChainLayout(num_roots, leaves_per_root)

@@ -68,7 +68,7 @@ def test_loss_without_labels_is_zero_and_has_a_gradient() -> None:
     assert not logits.grad.any()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**31), mask_prob=st.floats(0.0, 1.0))
 def test_slots_of_a_triple_are_masked_alike_and_absent_ones_never(
     seed: int, mask_prob: float

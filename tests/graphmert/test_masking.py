@@ -49,7 +49,7 @@ def per_window(batch: RaggedBatch, masked: MaskedBatch) -> list[tuple[list[int],
     ]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     table_seed=st.integers(0, 50),
     seed=st.integers(0, 2**63),
@@ -99,7 +99,7 @@ def test_what_evaluation_asks_for_is_never_to_be_seen() -> None:
     assert (masked.relation_inputs[is_asked] == RATES.num_relations).all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(table_seed=st.integers(0, 1000), seed=st.integers(0, 1000))
 def test_hidden_leaves_agree_with_a_loop(table_seed: int, seed: int) -> None:
     rates = replace(RATES, mlm_share=0.3)
@@ -176,7 +176,7 @@ def around(names: Tensor, ids: Tensor, place: int, run: list[int]) -> tuple[int,
     return before, int(ids[place]), after
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000))
 def test_labels_and_inputs_fit_together(seed: int) -> None:
     batch = random_table(seed).batch(range(12))
@@ -235,7 +235,7 @@ def test_no_budget_masks_nothing() -> None:
     assert torch.equal(masked.relation_inputs, batch.triple_relations)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(ids=st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=5), seed=st.integers(0))
 def test_hash_is_that_of_64_bit_arithmetic(ids: list[int], seed: int) -> None:
     keys = window_keys(torch.tensor(ids), seed, 7)

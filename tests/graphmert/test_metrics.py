@@ -27,7 +27,7 @@ def scored(labels: list[int], predictions: list[int]) -> RelationScores:
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(relation, relation), min_size=1, max_size=60))
 def test_scores_equal_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     labels, predictions = [list(side) for side in zip(*pairs, strict=True)]
@@ -82,7 +82,7 @@ def test_a_file_that_is_no_report_is_refused(text: str) -> None:
         EvaluationReport.from_json(text)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), max_size=60))
 def test_calibration_error_equals_that_of_one_bin_at_a_time(
     pairs: list[tuple[bool, float]],

@@ -45,7 +45,7 @@ def test_forward_equals_a_naive_loop(layout, settings, dtype, tolerance):
             torch.testing.assert_close(found, expected, rtol=0, atol=tolerance * 10)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 10_000),
     num_windows=st.integers(1, 7),

@@ -87,7 +87,7 @@ def packed_window(packed: PackedRows, window: int) -> tuple[list[Token], list[To
     return tokens, edges
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 1000), row_length=st.one_of(st.none(), st.integers(192, 600)))
 def test_rows_hold_every_window_whole(seed: int, row_length: int | None) -> None:
     batch, masked = masked_batch(seed)
@@ -102,7 +102,7 @@ def test_rows_hold_every_window_whole(seed: int, row_length: int | None) -> None
         assert len(packed.inputs.input_ids) == batch.num_windows
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 1000))
 def test_one_row_holds_every_window_where_it_says(seed: int) -> None:
     batch, masked = masked_batch(seed)
@@ -118,7 +118,7 @@ def test_one_row_holds_every_window_where_it_says(seed: int) -> None:
         }
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 1000), row_length=st.one_of(st.none(), st.just(200)))
 def test_masked_language_labels_point_at_their_roots(seed: int, row_length: int | None) -> None:
     batch, masked = masked_batch(seed)
@@ -137,7 +137,7 @@ def test_a_window_longer_than_a_row_is_refused() -> None:
         pack(*masked_batch(0), row_length=10)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     num_windows=st.integers(0, 3000),
     batch_size=st.integers(1, 64),

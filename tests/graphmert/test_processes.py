@@ -78,7 +78,7 @@ def arguments(data_set: Path, output: Path, *more: str) -> list[str]:
     """Updates of 3 windows of 40: the last of each epoch has one, too few for two processes."""
     return [
         *("--data_path", str(data_set), "--output_dir", str(output), "--device", "cpu"),
-        *("--num_epochs", "2", "--batch_size", "3", "--log_every", "5"),
+        *("--num_epochs", "3", "--batch_size", "3", "--log_every", "5"),
         *("--learning_rate", "1e-2", *more),
     ]
 
@@ -140,7 +140,7 @@ def test_two_processes_stopped_and_resumed_have_the_loss_curve_of_one(
     )
     first = load_file(start / "model.safetensors")
     for name, weight in weights.items():
-        torch.testing.assert_close(weight, others[name], rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(weight, others[name], rtol=1e-3, atol=3e-4)
     assert any((weight - first[name]).abs().max() > 1e-2 for name, weight in weights.items())
 
 

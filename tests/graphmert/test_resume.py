@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -78,21 +77,29 @@ def test_work_after_the_checkpoint_is_done_again(
     assert_same_run(output, unbroken)
 
 
+# The command, which is stopped from outside just when it has said how the first epoch went.
+STOPPED = """
+import os, signal, sys
+from graphmert.training import cli, trainer
+say = trainer.say
+def say_and_stop(line):
+    say(line)
+    if line.startswith("epoch 0: validation"):
+        os.kill(os.getpid(), signal.SIGTERM)
+trainer.say = say_and_stop
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
 def test_sigterm_to_the_command_leaves_a_checkpoint_to_go_on_from(
     data_set: Path, unbroken: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "graphmert.training.cli", *arguments(data_set, tmp_path)]
+    command = [sys.executable, "-c", STOPPED, *arguments(data_set, tmp_path)]
     # The unbroken run's number of threads: sums of floats depend on it.
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stderr
-        for line in process.stderr:
-            if line.startswith("epoch 0: validation"):
-                process.send_signal(signal.SIGTERM)
-                break
-        rest = process.stderr.read()
-    assert process.returncode == EXIT_RESUME_ME, rest
-    assert "--resume goes on" in rest
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == EXIT_RESUME_ME, done.stderr
+    assert "--resume goes on" in done.stderr
     assert (
         json.loads((tmp_path / "checkpoints" / "latest" / "training_state.json").read_text())[
             "progress"

@@ -192,6 +192,7 @@ def test_a_short_tune_learns_its_samples_and_leaves_the_model_alone(
     settings = TuneSettings(num_updates=10, batch_size=16, learning_rate=3e-3)
     probe = tune_misuse(tiny_model, part, train_windows, settings)
     assert all(value.equal(before[name]) for name, value in tiny_model.state_dict().items())
+    torch.manual_seed(0)
     untuned = MisuseProbe(copy_model(tiny_model), MisuseHead(tiny_model.config.hidden_size))
     means = [
         {name: each.mean for name, each in score_misuse(each, part, train_windows).measures.items()}

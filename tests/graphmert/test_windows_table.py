@@ -11,7 +11,7 @@ from graph_builder.shards import records_table
 from graphmert.data.windows import WindowTable
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**31), data=st.data())
 def test_batch_holds_the_chosen_records_in_order(seed: int, data: st.DataObject) -> None:
     records = random_chain_graphs(seed, 7)
