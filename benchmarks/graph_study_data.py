@@ -59,7 +59,8 @@ def main() -> None:
         size = path.stat().st_size / 2**20
         print(f"{path}: {rows.num_rows:,} windows of {num_sources} sources, {size:.1f} MiB")
     shutil.copytree(dataset.tokenizer_path, options.output_dir / TOKENIZER, dirs_exist_ok=True)
-    (options.output_dir / DIGEST).write_text(f"{dataset.digest}\n", encoding="utf-8")
+    identity = dataset.digest if options.share == 1.0 else f"{dataset.digest} * {options.share:g}"
+    (options.output_dir / DIGEST).write_text(f"{identity}\n", encoding="utf-8")
 
 
 def compact(dataset: Dataset, split: str, share: float) -> pa.Table:
