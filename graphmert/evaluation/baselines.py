@@ -4,9 +4,9 @@ Both have a part for local triples and one for knowledge, since a model sees whi
 The count table knows what a model has before its eyes, without understanding: whether the leaves
 are knowledge, the tokens at the ends of the head's mention and of the leaves, how many there are,
 the tokens beside the mention, and those beside the first place of the window that reads as the
-leaves do. Each of them has counts from the training split (of both kinds together they are right
-74.7% of the time instead of 78.5%, on the embedded default: benchmarks/results/2026-11-26-tiny-
-default.md); what they say of a relation is added up as log-odds (naive Bayes).
+leaves do. Each of them has counts from the training split; what they say of a relation is added up
+as log-odds (naive Bayes). (Of both kinds together they are right 74.7% of the time instead of 78.5%
+on the embedded default: benchmarks/results/2026-11-26-tiny-default.md.)
 Legend: n triples, T triples and F leaves of a batch, K relations.
 """
 
