@@ -60,6 +60,7 @@ def link_windows(tables: Tables, rules: Rules) -> Linked:
     triples, places = np.empty(total, dtype=KEY), np.empty(total, dtype=PLACE)
     keys, found = np.empty(most, dtype=KEY), np.empty(most, dtype=PLACE)
     words = np.empty(most, dtype=np.int32)  # texts that knowledge hangs on
+    said = np.empty(rules.max_knowledge_leaves, dtype=KEY)  # facts that another one looks like
     bounds = np.zeros(num_windows + 1, dtype=np.int32)
     triple_counts = np.zeros((NUM_OUTCOMES, rules.num_relations), dtype=np.int64)
     fact_counts = np.zeros((NUM_OUTCOMES, rules.num_relations), dtype=np.int64)
@@ -67,15 +68,21 @@ def link_windows(tables: Tables, rules: Rules) -> Linked:
     room = np.zeros(rules.num_texts, dtype=np.int32)
     for window in range(num_windows):
         free = np.full(rules.num_roots, rules.leaves_per_root, dtype=np.int32)
-        num = 0
+        num, num_said = 0, 0
         if rules.has_knowledge:
             owned = choose_owned(tables, rules, window, room)
             facts = choose_facts(tables, rules, window, fact_order, owned)
-            num = _place_owned(tables, window, owned, free, keys, found, words, fact_counts)
-            num = _place_facts(tables, window, facts, free, keys, found, words, num, fact_counts)
+            num, num_said = _place_owned(
+                tables, window, owned, free, keys, found, words, said, fact_counts
+            )
+            num, num_said = _place_facts(
+                tables, window, facts, free, keys, found, words, num, said, num_said, fact_counts
+            )
         if rules.has_local:
             distinct = _distinct_triples(tables, window)
-            num = _place_local(tables, window, distinct, free, keys, found, num, triple_counts)
+            num = _place_local(
+                tables, window, distinct, free, keys, found, num, said[:num_said], triple_counts
+            )
         first = bounds[window]
         bounds[window + 1] = first + num
         order = _order_of_leaves(tables, window, keys, found, num)
@@ -120,16 +127,18 @@ def _place_local(
     keys: Array,
     found: Array,
     num: int,
+    said: Array,
     counts: Array,
 ) -> int:
     """Hang each triple on its head or its tail; return how many are placed, the facts included.
 
-    First where its leaves lose less of the name that they spell. One that equals a fact is placed.
+    First where its leaves lose less of the name that they spell. One that equals a fact is placed,
+    as the fact was or by one that looks like it (`said`).
     """
     num_facts = num
     for triple in distinct:
         key = tables.triples[triple]
-        if has_equal(keys, range(num_facts), key):
+        if has_equal(keys, range(num_facts), key) or has_equal(said, range(said.size), key):
             counts[PLACED, key.relation] += 1
             continue
         is_reversed = _outcome(tables, key, True) < _outcome(tables, key, False)
@@ -293,22 +302,29 @@ def _place_owned(
     keys: Array,
     found: Array,
     words: Array,
+    said: Array,
     counts: Array,
-) -> int:
-    """Hang what the rest of the function states on mentions of its heads; return how many."""
-    num = 0
+) -> tuple[int, int]:
+    """Hang what the rest of the function states on mentions of its heads; return how many, and how
+    many are in `said` instead."""
+    num, num_said = 0, 0
     for triple in chosen:
         key = tables.triples[triple]
         room = num_leaves(tables, key.tail)
         mention = _find(tables, window, key.head, -1, -1, room, free)
         outcome = mention.outcome
         word = tables.parts[tables.names[key.head].end_part - 1]
-        if mention.root >= 0 and not _is_said(tables, key, word, False, keys, found, words, num):
+        if mention.root < 0:
+            pass
+        elif _is_said(tables, key, word, False, keys, found, words, num):
+            said[num_said] = key
+            num_said += 1
+        else:
             outcome = _hang(tables, key, mention, False, True, free, keys, found, num)
             words[num] = word
             num += 1
         counts[outcome, key.relation] += 1
-    return num
+    return num, num_said
 
 
 @borrowing
@@ -321,23 +337,29 @@ def _place_facts(
     found: Array,
     words: Array,
     num: int,
+    said: Array,
+    num_said: int,
     counts: Array,
-) -> int:
-    """Place the chosen facts at the names that lead to what they are about."""
+) -> tuple[int, int]:
+    """Place the chosen facts at the names that lead to what they are about; return how many hang
+    in all, and how many are in `said` instead."""
     for fact in chosen:
         key, place = tables.facts[fact], tables.fact_places[fact]
         is_reversed = place.is_reversed
         room = num_leaves(tables, key.head if is_reversed else key.tail)
         mention, word = _find_reference(tables, window, place.entity, room, free)
         outcome = mention.outcome
-        if mention.root >= 0 and not _is_said(
-            tables, key, word, is_reversed, keys, found, words, num
-        ):
+        if mention.root < 0:
+            pass
+        elif _is_said(tables, key, word, is_reversed, keys, found, words, num):
+            said[num_said] = key
+            num_said += 1
+        else:
             outcome = _hang(tables, key, mention, is_reversed, True, free, keys, found, num)
             words[num] = word
             num += 1
         counts[outcome, key.relation] += 1
-    return num
+    return num, num_said
 
 
 @borrowing

@@ -7,8 +7,9 @@ mention in the same way, reversed: its leaves spell the head. That is how `conta
 are seen at the member, and where the many calls of one function go; the rule is the same for all
 relations, so that no place gives a relation away. Knowledge (see `knowledge.py`) comes before the
 window's own triples, so that its places do not depend on these; one that says the same is placed.
-So is a fact whose leaves at an equal word would look like another fact's (a field of a class and of
-its base, at `self`): beside it, neither relation could be asked for.
+A fact whose leaves at an equal word would look like another fact's (a field of a class and of its
+base, at `self`) counts as placed, too, and does not hang: beside it, neither relation could be
+asked for. Of the window's share of leaves it has taken its part.
 
 A mention is the text of the name between identifier boundaries; for a dotted name also its last
 part alone. The synthetic name that a window opens with is a mention too. A triple's own byte span

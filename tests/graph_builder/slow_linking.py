@@ -54,6 +54,7 @@ class WindowLinker:
         self._spellings, self._counts = spellings, counts
         self._free_slots = [layout.leaves_per_root] * layout.num_roots
         self._linked: list[LinkedTriple] = []
+        self._said: set[Key] = set()  # facts that a placed one looks like
 
     def linked(self, salt: int) -> list[LinkedTriple]:
         """Return the placed triples in the order of their leaves: on each root, hash order.
@@ -81,7 +82,7 @@ class WindowLinker:
     def add_local(self, triples: Iterable[Triple]) -> None:
         """Place the window's own triples, equal ones once; those that knowledge says are placed."""
         distinct = {(triple.head, triple.relation, triple.tail): triple for triple in triples}
-        known = {linked.key for linked in self._linked}
+        known = {linked.key for linked in self._linked} | self._said
         for key in in_hash_order(distinct, lambda key: key):
             outcome = PLACED if key in known else self._add_local(distinct[key])
             self._counts.triples[outcome, key[1]] += 1
@@ -141,6 +142,7 @@ class WindowLinker:
             return place
         root, mention = place
         if is_knowledge and self._is_said(relation, leaves, mention, is_reversed):
+            self._said.add(key)
             return PLACED
         self._free_slots[root] -= num_slots
         self._linked.append(

@@ -6,7 +6,7 @@ part alone. The synthetic name that a window opens with is a mention too.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from slow_names import FileWords
 
@@ -21,7 +21,7 @@ class Mention:
 
     first_root: int
     num_roots: int
-    last_word: str  # that stands there
+    last_word: str | None = field(compare=False)  # None for a triple's own span
 
     @property
     def roots(self) -> range:
@@ -55,10 +55,9 @@ class WindowMentions:
 
         Most often the first one is all that is asked for.
         """
-        if start != NO_SPAN:
-            last_word = self._text.words.texts[bisect_left(self._text.words.starts, end) - 1]
-            if exact := self._of_tokens(*self._text.tokens(start, end), last_word):
-                yield exact
+        exact = None if start == NO_SPAN else self._of_tokens(*self._text.tokens(start, end), None)
+        if exact:
+            yield exact
         yield from self.of_name(name)
 
     def of_name(self, name: str) -> list[Mention]:
@@ -106,7 +105,7 @@ class WindowMentions:
         words = self._text.words
         return self._of_tokens(words.first_tokens[first], words.end_tokens[last], words.texts[last])
 
-    def _of_tokens(self, first: int, end: int, last_word: str) -> Mention | None:
+    def _of_tokens(self, first: int, end: int, last_word: str | None) -> Mention | None:
         """Return the mention of these tokens of the file; None where they are not all here."""
         window = self._window
         if not window.first_token <= first < end <= window.end_token:

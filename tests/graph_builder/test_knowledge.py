@@ -233,15 +233,16 @@ def test_what_a_window_opens_with_leads_to_its_class(tokenizer: Tokenizer) -> No
 
 def test_a_field_of_a_class_and_of_its_base_is_said_once(tokenizer: Tokenizer) -> None:
     """`self` leads to both; two equal leaves would each tell the relation of the other."""
-    code = """class Base:
-    size = 1
-    colour = 2
+    code = """class Command:
+    def __init__(self):
+        self.name = 1
 
 
-class Tool(Base):
-    size = 3
-    def use(self): ...
+class Group(Command):
+    def __init__(self):
+        self.name = 2
+    def use(self):
+        return self.run()
 """
-    [use] = [r for r in records_of(tokenizer, "both", m=code) if r.qualified_name == "m.Tool.use"]
-    fields = sorted(key for key in knowledge_keys(use) if key[1] == HAS_FIELD)
-    assert [field for _, _, field in fields] == ["colour", "size"]
+    [use] = [r for r in records_of(tokenizer, "both", m=code) if r.qualified_name == "m.Group.use"]
+    assert len([key for key in knowledge_keys(use) if key[1:] == (HAS_FIELD, "name")]) == 1
