@@ -37,10 +37,10 @@ from graph_builder.errors import UserError
 from graph_builder.manifest import SPLITS
 from graphmert.study.data import StudyData
 from graphmert.study.outcome import Outcome, run_key
-from graphmert.study.report import Tables, study_json, study_markdown, study_tables
-from graphmert.study.run import add_settings, run_variant
-from graphmert.study.settings import StudySettings
-from graphmert.study.tasks import StudyTasks, make_tasks
+from graphmert.study.report import Tables, short_name, study_json, study_markdown, study_tables
+from graphmert.study.run import run_variant
+from graphmert.study.settings import StudySettings, add_settings, settings_of
+from graphmert.study.tasks import StudyTasks, make_held_out_tasks, make_tasks
 from graphmert.study.training import base_model
 from graphmert.study.variants import MAIN, NO_LEAVES, OTHERS, VARIANTS, Variant, find_variant
 
@@ -302,7 +302,8 @@ def print_plan(
 ) -> None:
     windows = {name: f"{table.num_windows:,}" for name, table in data.held_out.items()}
     print(
-        f"train {data.train.num_windows:,} windows, held out {windows}, data set {data.digest[:12]}"
+        f"train {data.train.num_windows:,} windows, held out {windows}, "
+        f"data set {short_name(data.digest)}"
     )
     print(f"{num_done} runs are done; {slots} at a time; predicted:")
     ends = [0.0] * slots
@@ -325,7 +326,7 @@ def baselines(options: argparse.Namespace) -> int:
     from graphmert.study.baselines import baseline_outcomes  # noqa: PLC0415 (bm25s, scipy)
 
     data = read_splits(options)
-    tasks = make_tasks(data, settings_of(options))
+    tasks = make_held_out_tasks(data, settings_of(options))
     outcomes = baseline_outcomes(data, tasks, settings_of(options))
     path = options.output_dir / "baselines.jsonl"
     path.write_text("".join(f"{each.to_json()}\n" for each in outcomes), encoding="utf-8")
@@ -433,10 +434,6 @@ def check_cards() -> None:
         raise RuntimeError("a child process cannot use the card: see what it printed above")
 
 
-def settings_of(options: argparse.Namespace) -> StudySettings:
-    return StudySettings(**{name: getattr(options, name) for name in StudySettings.__annotations__})
-
-
 def say(started: float, text: str) -> None:
     print(f"[{time.monotonic() - started:4.0f} s] {text}", flush=True)
 
@@ -458,13 +455,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--jobs_per_gpu", type=int, default=1)
     add("--bases_dir", type=Path, default=Path("data/bases"), help="of --base_updates, kept")
     add("--plan_only", action="store_true")
-    add_settings(each, StudySettings())
+    add_settings(each)
     each.add_argument("--output_dir", type=Path, required=True)
     each = commands.add_parser("baselines")
     each.set_defaults(run=baselines)
     each.add_argument("--data", type=Path, required=True)
     each.add_argument("--output_dir", type=Path, required=True)
-    add_settings(each, StudySettings())
+    add_settings(each)
     each = commands.add_parser("report")
     each.set_defaults(run=report)
     each.add_argument("--outcomes", type=Path, nargs="+", required=True)

@@ -74,12 +74,10 @@ def run_variant(
 
 @task
 def ask_baselines(data_path: Path, split: str, settings: StudySettings, output: Path) -> Path:
-    """Ask what needs no training in a child process, where an earlier try has not; return the
-    file with its outcomes."""
-    if not output.is_file():
-        flags = {"split": split, "output": output, **asdict(settings)}
-        module, log = "graphmert.study.baselines", get_run_logger().info
-        run_module("graphmert-study", module, _arguments(data_path, flags), log)
+    """Ask what needs no training in a child process; return the file with its outcomes."""
+    flags = {"split": split, "output": output, **asdict(settings)}
+    module, log = "graphmert.study.baselines", get_run_logger().info
+    run_module("graphmert-study", module, _arguments(data_path, flags), log)
     return output
 
 
@@ -162,12 +160,12 @@ def ablation(
     name = f"ablation on data {digest[:8]}, {split}"
     with tracked_run(name, {"split": split, **asdict(settings)}) as run_id:
         log_dataset(run_id, data_path)
-        outcomes = [
+        beside = ask_baselines(data_path, split, settings, folder / "baselines.jsonl")
+        outcomes = [*map(Outcome.from_json, beside.read_text(encoding="utf-8").splitlines())]
+        outcomes += [
             tracked_variant(run_id, variant, seed, data_path, split, settings, folder)
             for seed in range(num_seeds)
             for variant in variants
         ]
-        beside = ask_baselines(data_path, split, settings, folder / "baselines.jsonl")
-        lines = beside.read_text(encoding="utf-8").splitlines()
-        log_study(run_id, [*outcomes, *map(Outcome.from_json, lines)], split)
+        log_study(run_id, outcomes, split)
     return run_id

@@ -99,11 +99,15 @@ def stop_service(folder: Path, name: str) -> bool:
 
 
 def _is_group_alive(group: int) -> bool:
+    """Return whether a process of the group runs; one that only waits to be reaped does not."""
+    return any(_is_running_in(group, pid) for pid in psutil.pids())
+
+
+def _is_running_in(group: int, pid: int) -> bool:
     try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
+        return os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except (OSError, psutil.Error):
         return False
-    return True
 
 
 def end_children(folder: Path, name: str, patience_s: float) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from graphmert.evaluation.measures import Measures, TaskReport, measures_from
 from graphmert.evaluation.metrics import ClassScore, RelationReport, RelationScores
 
+MAX_LOSS = 700.0  # nats; beyond it, perplexity is no float
 DERIVED = ("perplexity", "knowledge_only_perplexity")  # from the losses, for those who read them
 
 
@@ -41,14 +42,14 @@ class EvaluationReport:
         return self.relations.every.macro_f1
 
     @property
-    def perplexity(self) -> float:
-        return math.exp(self.mlm_loss)
-
-    @property
-    def knowledge_only_perplexity(self) -> float:
-        """Of the tokens that a knowledge leaf alone shows; 1 where there are none."""
-        loss = self.measures.get("rare_token_loss")
-        return math.exp(loss.mean) if loss else 1.0
+    def derived(self) -> dict[str, float]:
+        """Perplexities by their names in DERIVED; none of tokens that there are not."""
+        losses = (self.measures.get("token_loss"), self.measures.get("rare_token_loss"))
+        return {
+            name: math.exp(min(loss.mean, MAX_LOSS))
+            for name, loss in zip(DERIVED, losses, strict=True)
+            if loss and loss.num_questions
+        }
 
     def metrics(self) -> dict[str, float]:
         """Return every scalar under a flat name, as MLflow takes them."""
@@ -57,7 +58,7 @@ class EvaluationReport:
             for name, value in vars(self).items()
             if isinstance(value, int | float)
         }
-        flat |= {name: getattr(self, name) for name in DERIVED}
+        flat |= self.derived
         flat |= _flat_relations("relation", self.relations)
         for name, score in self.relations.every.per_relation.items():
             flat[f"relation_f1/{name}"] = score.f1
@@ -68,8 +69,7 @@ class EvaluationReport:
         return flat
 
     def to_json(self) -> str:
-        values = asdict(self) | {name: getattr(self, name) for name in DERIVED}
-        return json.dumps(values, indent=2, allow_nan=False) + "\n"
+        return json.dumps(asdict(self) | self.derived, indent=2, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "EvaluationReport":

@@ -13,10 +13,10 @@ def as_text(report: EvaluationReport) -> str:
     lines = [
         f"{report.num_windows:,} windows",
         f"masked tokens     {report.num_masked_tokens:>9,}   loss {report.mlm_loss:.4f}   "
-        f"perplexity {report.perplexity:,.1f}   accuracy {report.mlm_accuracy:.1%}   "
+        f"{_perplexity(report, 'perplexity')}accuracy {report.mlm_accuracy:.1%}   "
         f"bits per byte {report.bits_per_byte:.4f}",
         f"  by knowledge *  {report.num_knowledge_only_tokens:>9,}   "
-        f"perplexity {report.knowledge_only_perplexity:,.1f}   "
+        f"{_perplexity(report, 'knowledge_only_perplexity')}"
         f"accuracy {report.knowledge_only_accuracy:.1%}",
         f"masked relations  {relations.num_triples:>9,}   loss {report.mnm_loss:.4f}   "
         f"calibration error {relations.calibration_error or 0.0:.4f}",
@@ -28,6 +28,10 @@ def as_text(report: EvaluationReport) -> str:
         *_task_tables(report),
     ]
     return "\n".join(lines)
+
+
+def _perplexity(report: EvaluationReport, name: str) -> str:
+    return f"perplexity {report.derived[name]:,.1f}   " if name in report.derived else ""
 
 
 def _comparison(rows: dict[str, RelationReport]) -> list[str]:

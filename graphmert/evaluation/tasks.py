@@ -23,7 +23,6 @@ from graphmert.evaluation.identifier_completion import make_name_task, score_nam
 from graphmert.evaluation.measures import TaskReport
 from graphmert.evaluation.misuse_samples import make_samples
 from graphmert.evaluation.no_questions import NoQuestionsError
-from graphmert.evaluation.report import DERIVED
 from graphmert.evaluation.tail_prediction import make_tail_task, score_tails, tune_on_leaves
 from graphmert.evaluation.tail_table import fit_tail_table
 from graphmert.evaluation.text_states import cosine_of_means, late_interaction
@@ -93,8 +92,7 @@ def tokens_without_leaves(model: GraphMERTModel, data: TaskData, settings: TaskS
         all_leaves=data.held_out,
     )
     measures = {name: each for name, each in report.measures.items() if "token" in name}
-    counts = {name: getattr(report, name) for name in DERIVED}
-    return {"tokens_without_leaves": TaskReport(measures, counts=counts)}
+    return {"tokens_without_leaves": TaskReport(measures, counts=report.derived)}
 
 
 def identifier_completion(model: GraphMERTModel, data: TaskData, settings: TaskSettings) -> Reports:

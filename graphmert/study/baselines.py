@@ -9,7 +9,7 @@ counts says tails. Baselines of names and of variable misuse come with each run'
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from graph_builder.errors import UserError
@@ -24,20 +24,21 @@ from graphmert.models.configuration import tiny
 from graphmert.models.graphmert import GraphMERTModel
 from graphmert.study.data import StudyData, load_study_data
 from graphmert.study.outcome import Outcome, SplitOutcome
-from graphmert.study.run import add_settings
-from graphmert.study.settings import StudySettings
-from graphmert.study.tasks import StudyTasks, make_tasks
+from graphmert.study.settings import StudySettings, add_settings, settings_of
+from graphmert.study.tasks import SplitTasks, make_held_out_tasks
 from graphmert.training.console import say
 
 
-def baseline_outcomes(data: StudyData, tasks: StudyTasks, settings: StudySettings) -> list[Outcome]:
+def baseline_outcomes(
+    data: StudyData, tasks: Mapping[str, SplitTasks], settings: StudySettings
+) -> list[Outcome]:
     """Return one outcome for each baseline, of all splits."""
     found: dict[str, dict[str, SplitOutcome]] = defaultdict(dict)
     masks = settings.masks(data)
     tails = fit_tail_table(data.train, text_ids(data.tokenizer))
     # Ranks of the table do not depend on the model that is asked beside it.
     nobody = GraphMERTModel(tiny(data.vocab_size)).eval()
-    for split, own in tasks.held_out.items():
+    for split, own in tasks.items():
         scores = score_baselines(data.train, data.held_out[split], masks, data.vocab_size)
         for name, score in scores.items():
             found[name.replace("_", " ")][split] = SplitOutcome.of(
@@ -66,15 +67,13 @@ def baseline_outcomes(data: StudyData, tasks: StudyTasks, settings: StudySetting
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        settings = StudySettings(
-            **{name: getattr(options, name) for name in StudySettings.__annotations__}
-        )
+        settings = settings_of(options)
         data = load_study_data(options.data_path, (options.split,))
-        outcomes = baseline_outcomes(data, make_tasks(data, settings), settings)
+        outcomes = baseline_outcomes(data, make_held_out_tasks(data, settings), settings)
         lines = "".join(f"{outcome.to_json()}\n" for outcome in outcomes)
         write_whole(options.output, lines.encode())
     except (UserError, ValueError, OSError) as error:
-        print(f"graphmert.study.baselines: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"graphmert-study: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     say(f"done: {options.output}")
     return 0
@@ -85,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("data_path", type=Path, metavar="DATASET")
     parser.add_argument("--split", default="validation", help="(default %(default)s)")
     parser.add_argument("--output", type=Path, required=True)
-    add_settings(parser, StudySettings())
+    add_settings(parser)
     return parser
 
 

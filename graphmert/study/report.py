@@ -47,8 +47,14 @@ class Group(NamedTuple):
             size += f" after {values['base_updates']:,} of code alone, each"
         return (
             f"{size} of {values['batch_size']} windows, {values['preset']}, "
-            f"learning rate {values['learning_rate']:g}, data set {self.data_set[:12]}"
+            f"learning rate {values['learning_rate']:g}, data set {short_name(self.data_set)}"
         )
+
+
+def short_name(data_set: str) -> str:
+    """Return the first figures of a digest, and the share of the data set where that is a part."""
+    digest, _, share = data_set.partition(" ")
+    return f"{digest[:12]} {share}".rstrip()
 
 
 Tables = dict[Group, Table]  # of one split, in the order of a report

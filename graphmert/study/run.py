@@ -1,6 +1,8 @@
 """One run of a study: a variant and a seed, trained and then asked everything.
 
 python -m graphmert.study.run DATASET --variant full --seed 0 --output outcome.json
+
+Exit status: 0 done, 2 bad input, 3 the loss is no longer finite.
 """
 
 import argparse
@@ -30,7 +32,7 @@ from graphmert.evaluation.variable_misuse import score_misuse, tune_misuse
 from graphmert.models.graphmert import GraphMERTModel
 from graphmert.study.data import StudyData, load_study_data, seen_by
 from graphmert.study.outcome import Outcome, SplitOutcome
-from graphmert.study.settings import StudySettings
+from graphmert.study.settings import StudySettings, add_settings, settings_of
 from graphmert.study.tasks import SplitTasks, StudyTasks, make_tasks
 from graphmert.study.training import trained_model
 from graphmert.study.variants import VARIANTS, Variant, find_variant
@@ -203,9 +205,7 @@ def _evaluation_masks(masks: MaskSettings, variant: Variant) -> MaskSettings:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        settings = StudySettings(
-            **{name: getattr(options, name) for name in StudySettings.__annotations__}
-        )
+        settings = settings_of(options)
         variant = find_variant(options.variant)
         device = usable_device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
         data = load_study_data(options.data_path, (options.split,))
@@ -215,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         write_whole(options.output, f"{outcome.to_json()}\n".encode())
     except (UserError, ValueError, OSError, NonFiniteLossError) as error:
-        print(f"graphmert.study.run: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"graphmert-study: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_NOT_FINITE if isinstance(error, NonFiniteLossError) else EXIT_BAD_INPUT
     say(f"done: {options.output}")
     return 0
@@ -230,14 +230,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--bases_dir", type=Path, help="where bases are kept and looked for")
     parser.add_argument("--device", help="such as cpu or cuda (default: cuda where there is one)")
-    add_settings(parser, StudySettings())
+    add_settings(parser)
     return parser
-
-
-def add_settings(parser: argparse.ArgumentParser, defaults: StudySettings) -> None:
-    """Add a flag for each of the study's settings."""
-    for name, value in dataclasses.asdict(defaults).items():
-        parser.add_argument(f"--{name}", type=type(value), default=value, help="(%(default)s)")
 
 
 if __name__ == "__main__":

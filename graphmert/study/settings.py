@@ -1,5 +1,6 @@
 """The settings of a study: the same for all its variants."""
 
+import argparse
 import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
@@ -100,3 +101,14 @@ class StudySettings:
             learning_rate=self.tune_learning_rate,
             seed=seed,
         )
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for each of the study's settings."""
+    for name, value in asdict(StudySettings()).items():
+        parser.add_argument(f"--{name}", type=type(value), default=value, help="(%(default)s)")
+
+
+def settings_of(options: argparse.Namespace) -> StudySettings:
+    """Return what those flags say; raise UserError where it cannot be."""
+    return StudySettings(**{name: getattr(options, name) for name in StudySettings.__annotations__})

@@ -65,8 +65,8 @@ def end_with_launcher() -> None:
 def end_at_once(code: int) -> NoReturn:
     """End this process, one of several, without waiting for others and without tearing down.
 
-    Where it failed, the threads of the group that it joined still run, and at a usual end they
-    often abort it: its launcher would see SIGABRT in place of `code`.
+    Threads of the group that it joined may still run, after a failure they do, and at a usual end
+    of the interpreter they often abort it: its launcher would see SIGABRT in place of `code`.
     """
     sys.stdout.flush()
     sys.stderr.flush()

@@ -174,10 +174,32 @@ def test_what_hears_no_sigterm_is_killed_after_a_while() -> None:
     wait_until(lambda: not any(is_running(pid) for pid in pids))
 
 
-def test_a_time_limit_is_a_soft_end(module: Callable[[str], str]) -> None:
+def test_a_time_limit_is_a_soft_end(
+    module: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines: list[str] = []
-    with pytest.raises(OutOfTime, match="small reached its time limit of 5 s") as caught:
-        run_module("small", module(TREE), [], lines.append, time_limit_s=5)
+    ends: list[Callable[[], None]] = []
+
+    class Timer:
+        """One whose time is over when the command has said its first line."""
+
+        def __init__(self, seconds: float, end: Callable[[], None]) -> None:
+            self._end = end
+
+        def start(self) -> None:
+            ends.append(self._end)
+
+        def cancel(self) -> None:
+            ends.clear()
+
+    def hear(line: str) -> None:
+        lines.append(line)
+        ends.pop()()
+
+    with monkeypatch.context() as clock:
+        clock.setattr("flows.child_process.threading.Timer", Timer)
+        with pytest.raises(OutOfTime, match="small reached its time limit of 1 s") as caught:
+            run_module("small", module(TREE), [], hear, time_limit_s=1)
     assert caught.value.code == 75  # what it says after SIGTERM
     run_module("small", module("print('in time')"), [], lines.append, time_limit_s=60)
     assert lines[-1] == "in time"

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from graph_builder.dataset import open_dataset
 from graphmert.study.outcome import Outcome
+from graphmert.study.report import short_name
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
 SETTINGS = (
@@ -79,3 +81,16 @@ def test_a_study_goes_on_where_an_earlier_call_ended_and_makes_its_tables(
     assert len(list(tmp_path.glob("*-graph-study-validation.png"))) == 1
     (page,) = tmp_path.glob("*-graph-study.md")
     assert page.read_text().strip() == table.strip()
+
+
+def test_a_part_of_a_data_set_has_a_name_of_its_own(small_dataset: Path, tmp_path: Path) -> None:
+    """Else runs on one would stand in a table with runs on the other."""
+    names = []
+    for share in ("1", "0.5"):
+        folder = tmp_path / share
+        given = ("--data_path", small_dataset, "--output_dir", folder, "--share", share)
+        call("graph_study_data.py", *given)
+        names.append((folder / "digest.txt").read_text().strip())
+    digest = open_dataset(small_dataset).digest
+    assert names == [digest, f"{digest} * 0.5"]
+    assert [short_name(name) for name in names] == [digest[:12], f"{digest[:12]} * 0.5"]

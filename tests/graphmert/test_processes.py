@@ -140,6 +140,7 @@ def test_two_processes_stopped_and_resumed_have_the_loss_curve_of_one(
     )
     first = load_file(start / "model.safetensors")
     for name, weight in weights.items():
+        # Each update adds a rounding: two processes add up their gradients in another order.
         torch.testing.assert_close(weight, others[name], rtol=1e-3, atol=3e-4)
     assert any((weight - first[name]).abs().max() > 1e-2 for name, weight in weights.items())
 

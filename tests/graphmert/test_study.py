@@ -16,7 +16,7 @@ from graphmert.study.data import StudyData, load_study_data, seen_by
 from graphmert.study.figures import draw_differences
 from graphmert.study.outcome import Outcome, SplitOutcome
 from graphmert.study.report import study_markdown, study_tables
-from graphmert.study.run import main, run_variant
+from graphmert.study.run import EXIT_NOT_FINITE, main, run_variant
 from graphmert.study.settings import TUNE_UPDATES, StudySettings
 from graphmert.study.tasks import make_tasks
 from graphmert.study.training import base_model, initial_model, trained_model
@@ -173,6 +173,17 @@ def test_an_unknown_variant_is_one_line(
     path = tmp_path / "outcome.json"
     assert main([str(small_dataset), "--variant", "none", "--output", str(path)]) == 2
     assert "'none' is no variant" in capsys.readouterr().err
+    assert not path.exists()
+
+
+def test_a_loss_that_is_no_number_has_an_exit_status_of_its_own(
+    small_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "outcome.json"
+    flags = FLAGS | {"learning_rate": 1e30, "num_updates": 9, "output": path, "device": "cpu"}
+    options = [part for flag, value in flags.items() for part in (f"--{flag}", str(value))]
+    assert main([str(small_dataset), *options]) == EXIT_NOT_FINITE
+    assert capsys.readouterr().err.splitlines()[-1].startswith("graphmert-study: ")
     assert not path.exists()
 
 
