@@ -105,7 +105,7 @@ def _is_group_alive(group: int) -> bool:
 
 def _is_running_in(group: int, pid: int) -> bool:
     try:
-        return os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return os.getpgid(pid) == group and identify(pid).is_alive
     except (OSError, psutil.Error):
         return False
 

@@ -18,6 +18,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,13 @@ class CodeModel:
 
     model: GraphMERTModel
     tokenizer: Tokenizer
+
+    @cached_property
+    def blank_tokens(self) -> list[int]:
+        """The tokens that name nothing: white space, and special ones, which have no text."""
+        vocab_size = self.tokenizer.get_vocab_size()
+        texts = self.tokenizer.decode_batch([[token] for token in range(vocab_size)])
+        return [token for token, text in enumerate(texts) if not text.strip()]
 
 
 @dataclass(frozen=True)
@@ -153,9 +161,8 @@ def predict_texts(
     answers = ask_leaves(
         code_model.model, _table(windows), questions, MaskSettings(mask_token_id=mask_id)
     )
-    blank = _blank_tokens(code_model.tokenizer)
     return [
-        _text_prediction(code_model.tokenizer, blank, windows[index], triple, scores, truth)
+        _text_prediction(code_model, windows[index], triple, scores, truth)
         for (index, triple), (scores, truth) in zip(questions, answers, strict=True)
     ]
 
@@ -183,26 +190,15 @@ def _questions(windows: Sequence[ChainGraph]) -> list[Question]:
     ]
 
 
-def _blank_tokens(tokenizer: Tokenizer) -> list[int]:
-    """Return the tokens that name nothing: white space, and special ones, which have no text."""
-    texts = tokenizer.decode_batch([[token] for token in range(tokenizer.get_vocab_size())])
-    return [token for token, text in enumerate(texts) if not text.strip()]
-
-
 def _text_prediction(
-    tokenizer: Tokenizer,
-    blank: list[int],
-    window: ChainGraph,
-    triple: int,
-    scores: Tensor,
-    truth: Tensor,
+    code_model: CodeModel, window: ChainGraph, triple: int, scores: Tensor, truth: Tensor
 ) -> TextPrediction:
     true_score = float(scores.gather(1, truth[:, None]).sum())
-    scores[:, blank] = -math.inf
+    scores[:, code_model.blank_tokens] = -math.inf
     return TextPrediction(
         asked="head" if window.triple_is_reversed[triple] else "tail",
         text_score=_mean_probability(true_score, len(truth)),
-        candidates=_best_texts(tokenizer, scores),
+        candidates=_best_texts(code_model.tokenizer, scores),
     )
 
 

@@ -111,12 +111,19 @@ def ask_leaves(
     """
     for batch, is_asked in question_batches(table, questions):
         leaf_is_asked = is_asked[batch.leaf_triples]  # (F,)
-        rows = pack(batch, ask_triples(batch, is_asked, settings)).to(model.device)
-        states = model.encode(rows.inputs)[asked_leaves(rows, is_asked)]  # (leaves, C)
-        scores = functional.log_softmax(model.lm_head(states).float(), dim=-1).cpu()
+        scores = leaf_log_probabilities(model, batch, is_asked, settings).cpu()
         windows = batch.leaf_windows[leaf_is_asked]
         sizes = torch.bincount(windows, minlength=batch.num_windows).tolist()
         yield from zip(scores.split(sizes), batch.leaf_ids[leaf_is_asked].split(sizes), strict=True)
+
+
+def leaf_log_probabilities(
+    model: GraphMERTModel, batch: RaggedBatch, is_asked: Tensor, settings: MaskSettings
+) -> Tensor:
+    """Mask the leaves of the asked triples (T,); return (leaves, V), in the batch's order."""
+    rows = pack(batch, ask_triples(batch, is_asked, settings)).to(model.device)
+    states = model.encode(rows.inputs)[asked_leaves(rows, is_asked)]  # (leaves, C)
+    return functional.log_softmax(model.lm_head(states).float(), dim=-1)
 
 
 def asked_leaves(rows: PackedRows, is_asked: Tensor) -> tuple[Tensor, Tensor]:

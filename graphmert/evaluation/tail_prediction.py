@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from graphmert.data.packing import pack
 from graphmert.data.windows import WindowTable
@@ -29,6 +28,7 @@ from graphmert.evaluation.leaf_questions import (
     asked_leaves,
     draw_examples,
     draw_tails,
+    leaf_log_probabilities,
 )
 from graphmert.evaluation.measures import Measures, TaskReport, window_sources
 from graphmert.evaluation.no_questions import NoQuestionsError
@@ -180,9 +180,7 @@ def _candidate_scores(
     asked = torch.from_numpy(task.questions.triples[members]).to(batch.triple_index.device)
     is_asked = batch.triple_index == asked[batch.triple_windows]
     with asking(model):
-        rows = pack(batch, ask_triples(batch, is_asked, masks)).to(model.device)
-        states = model.encode(rows.inputs)[asked_leaves(rows, is_asked)]  # (F, C)
-        said = functional.log_softmax(model.lm_head(states).float(), dim=-1)  # (F, V)
+        said = leaf_log_probabilities(model, batch, is_asked, masks)  # (leaves, V)
     said = said.view(len(members), -1, said.shape[-1])  # all have as many leaves: (Q, tokens, V)
     ids = torch.tensor(candidates, device=said.device)  # (A, tokens)
     scores = sum(said[:, slot, ids[:, slot]].double() for slot in range(ids.shape[1]))
